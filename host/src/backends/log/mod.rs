@@ -1,0 +1,270 @@
+//! Topics, partitions and groups: the log that carries every event between plugins.
+//!
+//! The producer capability and the consumer trigger enter here, and `trellis topics`. Records
+//! travel in the packed layout of `trellis:kafka` (see [`record`]), from the guest that wrote
+//! them to the guest that reads them, without being taken apart on the way.
+//!
+//! ```text
+//!            committed offset        next to read         end
+//!                  │                     │                 │
+//!  partition 0  ───●━━━━━ in flight ━━━━━○── not yet read ──▏
+//!                  ╰── come again after a crash ──╯
+//! ```
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+
+pub mod record;
+
+pub use record::{Batch, Outgoing};
+
+/// A topic that exists.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Topic {
+    /// Its name: 1 to 249 of `[a-zA-Z0-9._-]`, as in Kafka.
+    pub name: Arc<str>,
+    /// How many partitions it has, at least 1.
+    pub partitions: u32,
+    /// What it was created with.
+    pub settings: TopicSettings,
+}
+
+/// What a topic is created with.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TopicSettings {
+    /// Partitions, 1 to 1,024.
+    pub partitions: u32,
+    /// Records older than this many milliseconds may be deleted; `None` keeps them for ever.
+    pub retention_ms: Option<u64>,
+    /// The oldest records of a partition may be deleted while it holds more bytes than this.
+    pub retention_bytes: Option<u64>,
+    /// The largest record in bytes, key, value and headers together.
+    pub max_record_bytes: u32,
+}
+
+impl Default for TopicSettings {
+    /// Four partitions, seven days, no size limit, 1 MiB a record: Kafka's defaults, but for
+    /// the partitions.
+    fn default() -> Self {
+        Self {
+            partitions: 4,
+            retention_ms: Some(7 * 24 * 3600 * 1000),
+            retention_bytes: None,
+            max_record_bytes: 1 << 20,
+        }
+    }
+}
+
+/// Where a record landed. The offset is final and durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Position {
+    /// The partition of the record's topic.
+    pub partition: u32,
+    /// Its place in the partition.
+    pub offset: u64,
+}
+
+/// A partition of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+pub struct Partition {
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The partition's number, from 0.
+    pub partition: u32,
+}
+
+/// Where a group starts in a partition of which it has no committed offset, and where
+/// `trellis topics replay` moves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest record that is kept.
+    Earliest,
+    /// Behind the newest record.
+    Latest,
+    /// At this offset, moved into the range that is kept.
+    Offset(u64),
+    /// At the first record with this timestamp (ms since 1970) or a later one.
+    Time(i64),
+}
+
+/// What a member of a group asks for.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// The group's name.
+    pub group: Arc<str>,
+    /// The topics to share. A topic that does not exist yet is taken up once it does.
+    pub topics: Vec<Arc<str>>,
+    /// Where to start without a committed offset.
+    pub start: Start,
+}
+
+/// How far a group is in one partition.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Lag {
+    /// The group.
+    pub group: Arc<str>,
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: u32,
+    /// The next offset the group will get after a restart; `None` before its first commit.
+    pub committed: Option<u64>,
+    /// One past the newest record.
+    pub end: u64,
+    /// Records the group has not finished.
+    pub lag: u64,
+}
+
+/// The records of a partition that are kept: `start..end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Range {
+    /// The offset of the oldest record.
+    pub start: u64,
+    /// One past the newest record.
+    pub end: u64,
+}
+
+/// How much to read at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// At most this many records.
+    pub records: u32,
+    /// Stop once the batch holds this many bytes; one record comes always, however large.
+    pub bytes: u32,
+    /// How long to wait for the first record.
+    pub wait: Duration,
+}
+
+/// Why the log did not do something.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The topic does not exist.
+    #[error("topic `{0}` does not exist; create it with `trellis topics create {0}`")]
+    UnknownTopic(String),
+    /// The topic has fewer partitions.
+    #[error("topic `{topic}` has no partition {partition}")]
+    UnknownPartition {
+        /// The topic.
+        topic: String,
+        /// The partition that was asked for.
+        partition: u32,
+    },
+    /// The topic is there already, with other settings or not.
+    #[error("topic `{0}` exists already")]
+    TopicExists(String),
+    /// The name or the settings are outside what a topic may have.
+    #[error("{0}")]
+    InvalidTopic(String),
+    /// The record is larger than its topic allows.
+    #[error("a record of {size} bytes is larger than the {limit} bytes topic `{topic}` allows")]
+    TooLarge {
+        /// The topic.
+        topic: String,
+        /// Bytes of the record.
+        size: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// The partition belongs to another member now, so nothing was committed.
+    #[error("partition {partition} of `{topic}` was given to another member of the group")]
+    Fenced {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+    },
+    /// The group has members that run; its offsets cannot be moved under them.
+    #[error("group `{0}` is running; pause its plugin first")]
+    GroupBusy(String),
+    /// Nothing was written or read; the same call may succeed later. After this answer to a
+    /// write the record may still be there: send it again and accept a double, or look.
+    #[error("the log is not available: {0}")]
+    Unavailable(String),
+}
+
+/// A `Result` of this room.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A log of topics.
+///
+/// Promises, which `contract.rs` checks for every implementation:
+/// - `produce` answers a position only once the record survives `kill -9` (embedded: data sync;
+///   Kafka: acks=all).
+/// - Records of one call that go to one partition keep their order, and so do calls that follow
+///   one another.
+/// - A reader sees offsets in order, each once, and nothing of a transaction that did not commit.
+/// - No call blocks the thread it is polled on.
+pub trait Log: Send + Sync + 'static {
+    /// All topics by name.
+    fn topics(&self) -> BoxFuture<'_, Result<Vec<Topic>>>;
+
+    /// Create a topic; [`Error::TopicExists`] when it is there.
+    fn create(&self, topic: &str, settings: TopicSettings) -> BoxFuture<'_, Result<()>>;
+
+    /// Write records and wait until each is durable or refused: one answer a record, in order.
+    /// Dropping the future does not take records back.
+    fn produce(&self, records: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Position>>>;
+
+    /// Read without a group. Waits at most `limit.wait` and then answers an empty batch. An
+    /// offset before the oldest record reads from the oldest.
+    fn read(&self, partition: Partition, from: u64, limit: Limit) -> BoxFuture<'_, Result<Batch>>;
+
+    /// Which records of a partition are kept.
+    fn range(&self, partition: Partition) -> BoxFuture<'_, Result<Range>>;
+
+    /// Become a member of a group. Leaving is dropping the member.
+    fn join(&self, subscription: Subscription) -> BoxFuture<'_, Result<Box<dyn Member>>>;
+
+    /// Every group's place in every partition it has committed in or is reading.
+    fn lag(&self) -> BoxFuture<'_, Result<Vec<Lag>>>;
+
+    /// Move a group without running members to another place in all partitions of a topic.
+    fn replay(&self, group: &str, topic: &str, to: Start) -> BoxFuture<'_, Result<()>>;
+}
+
+/// A member of a group: it is told which partitions it has and reads each on its own.
+pub trait Member: Send {
+    /// Wait for the next change. Cancel safe.
+    fn next(&mut self) -> BoxFuture<'_, Result<Change>>;
+}
+
+/// A change of what a member reads.
+pub enum Change {
+    /// These partitions are this member's now.
+    Assigned(Vec<Box<dyn Reader>>),
+    /// These partitions go to another member: finish or drop the calls in flight, drop their
+    /// readers, then drop `done`, which lets the other member start. After about a minute it
+    /// starts anyway, and a late commit is [`Error::Fenced`].
+    Revoked {
+        /// The partitions to let go.
+        partitions: Vec<Partition>,
+        /// Dropped when they are let go.
+        done: tokio::sync::oneshot::Sender<()>,
+    },
+}
+
+/// One partition, read by one member of a group.
+///
+/// The read position runs ahead of the committed offset; a new reader starts at the committed
+/// one.
+pub trait Reader: Send {
+    /// Which partition this is.
+    fn partition(&self) -> &Partition;
+
+    /// The next records, at the read position, which moves behind them. Waits at most
+    /// `limit.wait` for the first record and then answers an empty batch. Cancel safe: a
+    /// dropped call does not move the position.
+    fn next(&mut self, limit: Limit) -> BoxFuture<'_, Result<Batch>>;
+
+    /// Move the read position.
+    fn seek(&mut self, offset: u64);
+
+    /// Record that everything before `offset` is done. Durable when it returns.
+    fn commit(&mut self, offset: u64) -> BoxFuture<'_, Result<()>>;
+
+    /// Write `outputs` and commit `offset`, both or neither. Durable when it returns.
+    fn commit_with(&mut self, outputs: Vec<Outgoing>, offset: u64) -> BoxFuture<'_, Result<()>>;
+}
+

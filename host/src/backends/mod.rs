@@ -1,0 +1,5 @@
+//! What the house stands on. One folder a kind: `mod.rs` holds the trait with its promises,
+//! `contract.rs` the tests that every implementation must pass, and each further file or folder
+//! one implementation. A backend knows nothing of WebAssembly; what it hands out is bytes.
+
+pub mod log;
