@@ -2,6 +2,16 @@
 //!
 //! The rooms, from the top down; a room enters only those below it:
 //!
+//! - [`triggers`]: what starts a plugin.
+//! - [`plugins`]: what is installed.
+//! - [`runtime`]: the only driver of wasmtime.
+//! - [`manifest`]: what a plugin says about itself.
+//! - [`capabilities`]: what a plugin may import.
 //! - [`backends`]: what the house stands on (log, SQL, key-value), without any WebAssembly.
 
 pub mod backends;
+pub mod capabilities;
+pub mod manifest;
+pub mod plugins;
+pub mod runtime;
+pub mod triggers;

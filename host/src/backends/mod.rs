@@ -3,3 +3,12 @@
 //! one implementation. A backend knows nothing of WebAssembly; what it hands out is bytes.
 
 pub mod log;
+
+use std::sync::Arc;
+
+/// The backends that the capabilities and the consumer trigger share.
+#[derive(Clone)]
+pub struct Backends {
+    /// Topics.
+    pub log: Arc<dyn log::Log>,
+}

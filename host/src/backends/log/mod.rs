@@ -267,4 +267,3 @@ pub trait Reader: Send {
     /// Write `outputs` and commit `offset`, both or neither. Durable when it returns.
     fn commit_with(&mut self, outputs: Vec<Outgoing>, offset: u64) -> BoxFuture<'_, Result<()>>;
 }
-

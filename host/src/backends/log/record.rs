@@ -247,9 +247,8 @@ pub fn take_opt<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> 
     if length == NULL {
         return Ok(None);
     }
-    let (bytes, after) = rest
-        .split_at_checked(length as usize)
-        .ok_or(Malformed("a length points past the end"))?;
+    let (bytes, after) =
+        rest.split_at_checked(length as usize).ok_or(Malformed("a length points past the end"))?;
     *rest = after;
     Ok(Some(bytes))
 }
@@ -263,7 +262,8 @@ mod tests {
         let mut batch = Batch::new("raw", 3, 10, 0);
         for offset in 10..15u64 {
             let value = format!("value {offset}");
-            let sent = Outgoing::new("raw".into(), Some(b"k"), Some(value.as_bytes()), &[("h", None)]);
+            let sent =
+                Outgoing::new("raw".into(), Some(b"k"), Some(value.as_bytes()), &[("h", None)]);
             let mut packed = Vec::new();
             put_record(&mut packed, offset, 1000, &sent.tail);
             batch.extend(&packed, 1, offset + 1);

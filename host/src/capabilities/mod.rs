@@ -1,0 +1,205 @@
+//! What a plugin may import: one folder a capability.
+//!
+//! The runtime enters here to link a component and to give each of its instances their state;
+//! the manifest takes the shape of `[needs]` from here and the settings the shape of `[grants]`.
+//! A capability stands on the backends and knows no trigger. Adding one is a folder, a WIT
+//! file and a line in the list below.
+//!
+//! Three lifetimes, three methods: [`Capability::open`] once for the host,
+//! [`Capability::prepare`] for each generation of each plugin, [`Capability::instance`] for each
+//! store.
+
+use std::{collections::BTreeMap, fmt::Debug, future::Future, sync::Arc};
+
+use serde::{Serialize, de::DeserializeOwned};
+use wasmtime::component::Linker;
+
+use crate::backends::Backends;
+
+pub mod produce;
+mod state;
+
+pub use state::{Call, Memory, State};
+
+/// Which engine a component runs on. An AOT file belongs to one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dialect {
+    /// Without the concurrency of WASI 0.3: a call costs a third of the other's.
+    Plain,
+    /// With it.
+    Concurrent,
+}
+
+/// Something that a plugin may import.
+pub trait Capability: Sized + Send + Sync + 'static {
+    /// Its table in the settings, in `[needs]` of a manifest and in the grants.
+    const NAME: &'static str;
+    /// The interfaces it offers, with their versions: all exact names.
+    const INTERFACES: &'static [&'static str];
+    /// Whether a plugin reaches it only with a need and a grant. What cannot reach beyond the
+    /// plugin itself (its own log lines, its own metrics) is free.
+    const NEEDS_GRANT: bool = true;
+    /// Where it lives: the operator decides.
+    type Settings: DeserializeOwned + Serialize + Default + Clone + Debug + Send + Sync;
+    /// What a plugin asks for in its manifest, and what the operator allows: the same shape.
+    /// The default is the least.
+    type Grant: DeserializeOwned + Serialize + Default + Clone + Debug + Send + Sync;
+    /// What one generation of a plugin has of it, shared by its instances.
+    type Prepared: Send + Sync + 'static;
+    /// What one instance has of it, inside its store.
+    type Instance: Send + 'static;
+
+    /// Connect to what stands behind.
+    fn open(
+        settings: Self::Settings,
+        backends: &Backends,
+    ) -> impl Future<Output = anyhow::Result<Self>> + Send;
+
+    /// Add the functions of every interface of [`Self::INTERFACES`] that the engine can carry.
+    fn link(linker: &mut Linker<State>, engine: Dialect) -> wasmtime::Result<()>;
+
+    /// What `need` asks for beyond `allowed`, each as the operator would write it; empty when
+    /// all is granted.
+    fn beyond(need: &Self::Grant, allowed: &Self::Grant) -> Vec<String>;
+
+    /// Get ready for a generation: open its database, apply its migrations, read its secrets.
+    /// Runs before the generation goes live; an error keeps the one before.
+    fn prepare(
+        &self,
+        plugin: &Plugin,
+        grant: &Self::Grant,
+    ) -> impl Future<Output = anyhow::Result<Self::Prepared>> + Send;
+
+    /// The state of one instance. Cheap: it runs for every new store.
+    fn instance(prepared: &Arc<Self::Prepared>) -> Self::Instance;
+}
+
+/// What a capability may know of the plugin it serves.
+#[derive(Clone, Debug)]
+pub struct Plugin {
+    /// The plugin's name.
+    pub name: Arc<str>,
+    /// The number of the generation, from 1.
+    pub generation: u64,
+    /// `[config]` of the manifest: the plugin's own defaults, under the operator's.
+    pub config: BTreeMap<String, String>,
+}
+
+/// Generates the typed tables over all capabilities, so that no name is looked up at run time
+/// and a misspelt one is an error of the manifest: `Settings`, `Needs`, `Capabilities`,
+/// `Prepared` (all of a generation) and `Instances` (all of a store).
+macro_rules! capabilities {
+    ($($field:ident: $capability:ty),* $(,)?) => {
+        /// The settings of each capability, one table each.
+        #[derive(Clone, Debug, Default, Serialize, serde::Deserialize)]
+        #[serde(default, rename_all = "kebab-case")]
+        pub struct Settings {
+            $(#[doc = concat!("`[", stringify!($field), "]`")]
+            pub $field: <$capability as Capability>::Settings,)*
+        }
+
+        /// What a plugin asks for, or what the operator allows it.
+        #[derive(Clone, Debug, Default, Serialize, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        pub struct Needs {
+            $(#[doc = concat!("`", stringify!($field), "`; `None`: not needed, or not allowed.")]
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub $field: Option<<$capability as Capability>::Grant>,)*
+        }
+
+        impl Needs {
+            /// What these needs ask for beyond `allowed`, as `(capability, what)`.
+            pub fn beyond(&self, allowed: &Self) -> Vec<(&'static str, String)> {
+                let mut beyond = Vec::new();
+                $(match (&self.$field, &allowed.$field) {
+                    (Some(_), None) if <$capability as Capability>::NEEDS_GRANT => {
+                        beyond.push((<$capability as Capability>::NAME, String::new()));
+                    }
+                    (Some(need), allowed) => {
+                        let allowed = allowed.clone().unwrap_or_default();
+                        let missing = <$capability>::beyond(need, &allowed);
+                        let name = <$capability as Capability>::NAME;
+                        beyond.extend(missing.into_iter().map(|what| (name, what)));
+                    }
+                    (None, _) => {}
+                })*
+                beyond
+            }
+
+            /// Whether the table of this capability is there.
+            pub fn has(&self, capability: &str) -> bool {
+                $((capability == <$capability as Capability>::NAME && self.$field.is_some()) ||)* false
+            }
+        }
+
+        /// Every interface on offer with the capability that offers it and whether that takes a
+        /// grant.
+        pub fn interfaces() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+            let lists: &[(&[&str], &str, bool)] = &[$((
+                <$capability as Capability>::INTERFACES,
+                <$capability as Capability>::NAME,
+                <$capability as Capability>::NEEDS_GRANT,
+            )),*];
+            lists.iter().flat_map(|(names, capability, grant)| {
+                names.iter().map(move |name| (*name, *capability, *grant))
+            })
+        }
+
+        /// Every capability, open.
+        pub struct Capabilities {
+            $($field: $capability,)*
+        }
+
+        impl Capabilities {
+            /// Open them all.
+            pub async fn open(settings: Settings, backends: &Backends) -> anyhow::Result<Self> {
+                Ok(Self {
+                    $($field: <$capability>::open(settings.$field, backends).await?,)*
+                })
+            }
+
+            /// Add every function of every capability.
+            pub fn link(linker: &mut Linker<State>, engine: Dialect) -> wasmtime::Result<()> {
+                $(<$capability>::link(linker, engine)?;)*
+                Ok(())
+            }
+
+            /// Get all that a generation may use ready.
+            pub async fn prepare(&self, plugin: &Plugin, needs: &Needs) -> anyhow::Result<Prepared> {
+                Ok(Prepared {
+                    $($field: match &needs.$field {
+                        Some(grant) => Some(Arc::new(self.$field.prepare(plugin, grant).await?)),
+                        None if <$capability as Capability>::NEEDS_GRANT => None,
+                        None => Some(Arc::new(
+                            self.$field.prepare(plugin, &Default::default()).await?,
+                        )),
+                    },)*
+                })
+            }
+        }
+
+        /// What a generation has of each capability; `None` where it may not use it.
+        pub struct Prepared {
+            $(#[doc = concat!("`", stringify!($field), "`")]
+            pub $field: Option<Arc<<$capability as Capability>::Prepared>>,)*
+        }
+
+        /// What one store has of each capability.
+        pub struct Instances {
+            $(#[doc = concat!("`", stringify!($field), "`")]
+            pub $field: Option<<$capability as Capability>::Instance>,)*
+        }
+
+        impl Instances {
+            /// The state of a new store.
+            pub fn new(prepared: &Prepared) -> Self {
+                Self { $($field: prepared.$field.as_ref().map(<$capability>::instance),)* }
+            }
+        }
+    };
+}
+
+capabilities! {
+    produce: produce::Produce,
+}

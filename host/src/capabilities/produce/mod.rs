@@ -1,0 +1,133 @@
+//! `produce`: writing to topics, `trellis:kafka/producer` and `packed-producer`.
+//!
+//! A send waits until the log has made the records durable. While a consumer under
+//! `exactly-once = "topics"` handles a batch, its trigger opens a transaction here: sends are
+//! then kept in the store and handed to the trigger, which commits them with the offsets.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use wasmtime::component::Linker;
+
+use super::{Capability, Dialect, Plugin, State};
+use crate::backends::{Backends, log};
+
+mod host;
+mod packed;
+mod plain;
+
+/// The most records one call may send.
+const MAX_RECORDS: usize = 10_000;
+/// The most bytes one call may send.
+const MAX_BYTES: usize = 16 << 20;
+
+/// The capability: the host's log.
+pub struct Produce {
+    log: Arc<dyn log::Log>,
+}
+
+/// `[needs.produce]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Grant {
+    /// The topics to write to. A name that ends in `*` stands for all that start with it.
+    pub topics: Vec<String>,
+}
+
+impl Grant {
+    fn allows(&self, topic: &str) -> bool {
+        self.topics.iter().any(|pattern| matches(pattern, topic))
+    }
+}
+
+/// Whether a topic, or a narrower pattern, is within a pattern.
+fn matches(pattern: &str, topic: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => topic.starts_with(prefix),
+        None => pattern == topic,
+    }
+}
+
+/// What a generation may write to.
+pub struct Prepared {
+    log: Arc<dyn log::Log>,
+    grant: Grant,
+}
+
+/// One store's producer.
+pub struct Instance {
+    prepared: Arc<Prepared>,
+    transaction: Option<Vec<log::Outgoing>>,
+    /// The topics that were checked already, as shared names: a plugin sends to few.
+    known: Vec<Arc<str>>,
+}
+
+impl Instance {
+    /// Keep what is sent from now on until [`Self::take`].
+    pub fn begin(&mut self) {
+        self.transaction = Some(Vec::new());
+    }
+
+    /// What was sent since [`Self::begin`].
+    pub fn take(&mut self) -> Vec<log::Outgoing> {
+        self.transaction.take().unwrap_or_default()
+    }
+
+    /// The shared name of a topic that may be written to.
+    fn topic(&mut self, topic: &str) -> Option<Arc<str>> {
+        if let Some(known) = self.known.iter().find(|known| ***known == *topic) {
+            return Some(known.clone());
+        }
+        if !self.prepared.grant.allows(topic) {
+            return None;
+        }
+        let name: Arc<str> = topic.into();
+        if self.known.len() < 64 {
+            self.known.push(name.clone());
+        }
+        Some(name)
+    }
+}
+
+impl Capability for Produce {
+    const NAME: &'static str = "produce";
+    const INTERFACES: &'static [&'static str] = &[plain::INTERFACE, packed::INTERFACE];
+    type Settings = ();
+    type Grant = Grant;
+    type Prepared = Prepared;
+    type Instance = Instance;
+
+    async fn open(_settings: (), backends: &Backends) -> anyhow::Result<Self> {
+        Ok(Self { log: backends.log.clone() })
+    }
+
+    fn link(linker: &mut Linker<State>, _engine: Dialect) -> wasmtime::Result<()> {
+        plain::link(linker)?;
+        packed::link(linker)
+    }
+
+    fn beyond(need: &Grant, allowed: &Grant) -> Vec<String> {
+        let missing = need.topics.iter().filter(|topic| !allowed.allows(topic));
+        missing.map(|topic| format!("topics = [\"{topic}\"]")).collect()
+    }
+
+    async fn prepare(&self, _plugin: &Plugin, grant: &Grant) -> anyhow::Result<Prepared> {
+        Ok(Prepared { log: self.log.clone(), grant: grant.clone() })
+    }
+
+    fn instance(prepared: &Arc<Prepared>) -> Instance {
+        Instance { prepared: prepared.clone(), transaction: None, known: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_need_beyond_the_grant_is_named_as_the_operator_would_write_it() {
+        let need = Grant { topics: vec!["raw".into(), "events.de".into(), "all*".into()] };
+        let allowed = Grant { topics: vec!["events.*".into(), "all.*".into()] };
+        assert_eq!(Produce::beyond(&need, &allowed), ["topics = [\"raw\"]", "topics = [\"all*\"]"]);
+    }
+}

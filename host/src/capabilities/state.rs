@@ -1,0 +1,127 @@
+//! What every store holds: WASI, the capabilities' own state, and the limits of the plugin.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::WasiHttpCtx;
+
+use super::{Instances, Prepared};
+
+/// The data of one store.
+pub struct State {
+    /// WASI 0.2 and 0.3: no files, no sockets, no environment, no standard streams.
+    pub wasi: WasiCtx,
+    /// The fields and sizes of wasi:http.
+    pub http: WasiHttpCtx,
+    /// Resources of every interface.
+    pub table: ResourceTable,
+    /// What the call in progress may take.
+    pub call: Call,
+    /// The plugin's memory, shared by its instances.
+    pub memory: Memory,
+    /// Each capability's own state.
+    pub own: Instances,
+}
+
+impl State {
+    /// The state of a new store, for its instantiation until `deadline`.
+    pub fn new(plugin: Arc<str>, prepared: &Prepared, memory: Memory, deadline: Instant) -> Self {
+        Self {
+            wasi: WasiCtx::builder().build(),
+            http: WasiHttpCtx::new(),
+            table: ResourceTable::new(),
+            call: Call { plugin, deadline, cause: Arc::default() },
+            memory,
+            own: Instances::new(prepared),
+        }
+    }
+}
+
+/// The call that runs in a store.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The plugin.
+    pub plugin: Arc<str>,
+    /// When the call is interrupted.
+    pub deadline: Instant,
+    /// Identifies what caused the call: a request id, or topic, partition and offset.
+    pub cause: Arc<str>,
+}
+
+impl Call {
+    /// What is left until the deadline; host functions that wait, wait at most this long.
+    pub fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// The linear memory of one store, counted against what all instances of the plugin share.
+pub struct Memory {
+    shared: Arc<AtomicUsize>,
+    limit: usize,
+    mine: usize,
+    exceeded: bool,
+}
+
+impl Memory {
+    /// A store's share; `shared` counts the bytes of all instances, `limit` caps their sum.
+    pub fn new(shared: Arc<AtomicUsize>, limit: usize) -> Self {
+        Self { shared, limit, mine: 0, exceeded: false }
+    }
+
+    /// Whether a growth was refused since the store was made.
+    pub fn exceeded(&self) -> bool {
+        self.exceeded
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.shared.fetch_sub(self.mine, Ordering::Relaxed);
+    }
+}
+
+/// The elements a table may have; each costs a pointer.
+const MAX_TABLE_ELEMENTS: usize = 100_000;
+
+impl wasmtime::ResourceLimiter for Memory {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let more = desired.saturating_sub(current);
+        let before = self.shared.fetch_add(more, Ordering::Relaxed);
+        let fits = before.saturating_add(more) <= self.limit;
+        if fits {
+            self.mine += more;
+        } else {
+            self.shared.fetch_sub(more, Ordering::Relaxed);
+            self.exceeded = true;
+        }
+        Ok(fits)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= MAX_TABLE_ELEMENTS)
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}

@@ -1,0 +1,196 @@
+//! `plugin.toml`: what a plugin is called, what starts it, what it needs and what it may take.
+//!
+//! A sidecar `<name>.toml` beside `<name>.wasm` wins over the manifest embedded in the
+//! component; with neither, a component that exports an HTTP handler is mounted at `/<name>/`
+//! and gets no grants.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{backends::log::TopicSettings, capabilities::Needs};
+
+mod size;
+
+pub use size::{Bytes, Millis};
+
+/// A plugin as its manifest describes it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Manifest {
+    /// `[a-z0-9-]`, 1 to 63 characters, starting with a letter.
+    pub name: String,
+    /// Shown to people; free text, `0.1.0`.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// One line about the plugin.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Its HTTP routes.
+    #[serde(default)]
+    pub http: Option<Http>,
+    /// The topics that run it.
+    #[serde(default)]
+    pub consume: Vec<Consume>,
+    /// What it asks for.
+    #[serde(default)]
+    pub needs: Needs,
+    /// Its own defaults for the keys it may read; the operator's values win.
+    #[serde(default)]
+    pub config: BTreeMap<String, String>,
+    /// What it may take.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Topics to create when they are missing.
+    #[serde(default)]
+    pub topics: BTreeMap<String, TopicSettings>,
+}
+
+/// `[http]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Http {
+    /// `[host]/path` with `{name}` for one segment and a last `{*name}` for the rest.
+    pub routes: Vec<String>,
+    /// The largest request body; a larger one is answered with 413.
+    pub max_body: Bytes,
+    /// The largest response body of `trellis:http` handlers.
+    pub max_response: Bytes,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { routes: Vec::new(), max_body: Bytes(1 << 20), max_response: Bytes(16 << 20) }
+    }
+}
+
+/// One `[[consume]]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Consume {
+    /// The topics to read.
+    pub topics: Vec<String>,
+    /// The group; the plugin's name when not given.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// How records are bundled.
+    #[serde(default)]
+    pub batch: BatchLimits,
+    /// When a batch counts as done.
+    #[serde(default)]
+    pub delivery: Delivery,
+    /// Where a new group starts.
+    #[serde(default)]
+    pub start: StartAt,
+    /// What happens to a message that fails.
+    #[serde(default)]
+    pub retry: Retry,
+    /// The dead-letter topic; `<topic>.dead.<group>` when not given.
+    #[serde(default)]
+    pub dead_letter: Option<String>,
+}
+
+/// `batch = { max-messages = 1000, max-wait = "5ms" }`
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BatchLimits {
+    /// At most this many messages, 1 to 10,000.
+    pub max_messages: u32,
+    /// At most this many bytes.
+    pub max_bytes: Bytes,
+    /// How long to wait for more once there is one.
+    pub max_wait: Millis,
+}
+
+impl Default for BatchLimits {
+    fn default() -> Self {
+        Self { max_messages: 1000, max_bytes: Bytes(1 << 20), max_wait: Millis(5) }
+    }
+}
+
+/// When a batch counts as done; see `[[consume]] delivery`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    /// Committed after the call returned; a crash may repeat a batch.
+    #[default]
+    AtLeastOnce,
+    /// What the call sends and the offsets commit together.
+    ExactlyOnceTopics,
+    /// What the call writes to the plugin's own database and the offsets commit together.
+    ExactlyOnceSql,
+}
+
+/// Where a group without committed offsets starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartAt {
+    /// At the oldest record.
+    #[default]
+    Earliest,
+    /// Behind the newest record.
+    Latest,
+}
+
+/// `retry = { attempts = 5, backoff = "100ms", max-backoff = "10s" }`
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Retry {
+    /// How often a message is handed over before it is a dead letter, at least 1.
+    pub attempts: u32,
+    /// The pause before the second attempt; it doubles each time.
+    pub backoff: Millis,
+    /// The longest pause.
+    pub max_backoff: Millis,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { attempts: 5, backoff: Millis(100), max_backoff: Millis(10_000) }
+    }
+}
+
+/// `[limits]`: what all instances of the plugin together may take, and each call.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// Linear memory, the sum over all instances.
+    pub memory: Bytes,
+    /// The time a call may take, waiting included.
+    pub timeout: Millis,
+    /// The time `start`, `save` and `stop` may take.
+    pub start_timeout: Millis,
+    /// Calls at a time, so also the most instances.
+    pub concurrency: u32,
+    /// Calls that may wait for an instance; further HTTP requests are answered with 503.
+    pub queue: u32,
+    /// Whether an instance serves more than one call. `None`: yes for `trellis:*` triggers, no
+    /// for `wasi:http` 0.2, where some engines fail on a second request.
+    pub reuse: Option<bool>,
+    /// Calls after which an instance is replaced; `None`: never.
+    pub max_calls: Option<u64>,
+    /// Age at which an instance is replaced; `None`: never.
+    pub max_age: Option<Millis>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: Bytes(256 << 20),
+            timeout: Millis(30_000),
+            start_timeout: Millis(10_000),
+            concurrency: 64,
+            queue: 1024,
+            reuse: None,
+            max_calls: None,
+            max_age: None,
+        }
+    }
+}
+
+impl Limits {
+    /// The time a call may take.
+    pub fn deadline(&self) -> Duration {
+        self.timeout.into()
+    }
+}

@@ -1,0 +1,68 @@
+//! A component, compiled and linked: ready to be instantiated.
+
+use std::sync::Arc;
+
+use wasmtime::component::{Component, InstancePre};
+
+use super::{
+    Runtime, cache,
+    exports::{Indices, Offered},
+};
+use crate::capabilities::{Dialect, State};
+
+/// Compiled code with everything that is looked up once.
+pub struct Code {
+    pub(super) pre: InstancePre<State>,
+    pub(super) indices: Indices,
+}
+
+/// Why a component cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It was not compiled.
+    #[error(transparent)]
+    Cache(#[from] cache::Error),
+    /// Its imports or exports do not have the types the host knows.
+    #[error("does not fit this host: {0}")]
+    Link(String),
+}
+
+impl Code {
+    /// Which contracts the component exports.
+    pub fn offered(&self) -> Offered {
+        self.indices.offered()
+    }
+}
+
+impl Runtime {
+    /// Compile and link a component. Answers also whether it had to be compiled, or came from
+    /// the cache.
+    pub async fn load(
+        self: &Arc<Self>,
+        dialect: Dialect,
+        digest: &blake3::Hash,
+        bytes: impl AsRef<[u8]> + Send + 'static,
+    ) -> Result<(Code, bool), Error> {
+        let linked = self.linked(dialect).map_err(link_error)?;
+        let (component, compiled) = self.cache.component(&linked.engine, digest, bytes).await?;
+        Ok((self.link(dialect, &component)?, compiled))
+    }
+
+    /// Link a component again whose AOT file is known to be in the cache; `None` when it is not.
+    pub fn reload(&self, dialect: Dialect, digest: &blake3::Hash) -> Result<Option<Code>, Error> {
+        let linked = self.linked(dialect).map_err(link_error)?;
+        let component = self.cache.stored(&linked.engine, digest);
+        component.map(|component| self.link(dialect, &component)).transpose()
+    }
+
+    fn link(&self, dialect: Dialect, component: &Component) -> Result<Code, Error> {
+        let linked = self.linked(dialect).map_err(link_error)?;
+        let indices = Indices::of(component).map_err(link_error)?;
+        let pre = linked.linker.instantiate_pre(component).map_err(link_error)?;
+        Ok(Code { pre, indices })
+    }
+}
+
+fn link_error(error: wasmtime::Error) -> Error {
+    Error::Link(format!("{error:#}"))
+}

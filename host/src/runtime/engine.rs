@@ -1,0 +1,133 @@
+//! The wasmtime engines and the clock that interrupts guests.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::{
+    capabilities::Dialect,
+    manifest::{Bytes, Millis},
+};
+
+/// `[runtime]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Instances of all plugins together that the pool has room for. Each reserves address
+    /// space, not memory. Where the system refuses the space, instances are made on demand.
+    pub instances: u32,
+    /// The largest component that is read.
+    pub max_component: Bytes,
+    /// The longest a compilation may take.
+    pub compile_timeout: Millis,
+    /// Threads that compile; 0: half the cores. They run at low priority.
+    pub compile_threads: usize,
+    /// How often running guests are looked at: the grain of deadlines, and the longest a guest
+    /// keeps a thread before others get their turn.
+    pub tick: Millis,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            instances: 4000,
+            max_component: Bytes(128 << 20),
+            compile_timeout: Millis(120_000),
+            compile_threads: 0,
+            tick: Millis(10),
+        }
+    }
+}
+
+/// The largest linear memory that fits a slot of the pool.
+const MAX_MEMORY: usize = 4 << 30;
+/// The stack a call runs on. Only touched pages take memory.
+const STACK: usize = 1 << 20;
+/// The part of it that guest code may use; the rest is for host functions.
+const WASM_STACK: usize = 512 << 10;
+
+/// Make an engine, with a pool of instances if the address space can be had.
+pub fn open(settings: &Settings, dialect: Dialect) -> wasmtime::Result<Engine> {
+    let mut count = settings.instances;
+    while count >= 64 {
+        let mut config = config(dialect);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(count)));
+        match Engine::new(&config) {
+            Ok(engine) => return Ok(engine),
+            Err(error) => tracing::debug!(count, %error, "no pool of this size"),
+        }
+        count /= 4;
+    }
+    tracing::warn!(
+        instances = settings.instances,
+        "no address space for a pool of instances: they are made on demand, which is slower"
+    );
+    Engine::new(&config(dialect))
+}
+
+fn config(dialect: Dialect) -> Config {
+    let mut config = Config::new();
+    config.concurrency_support(dialect == Dialect::Concurrent);
+    config.wasm_component_model_async(dialect == Dialect::Concurrent);
+    config.epoch_interruption(true);
+    config.memory_init_cow(true);
+    config.async_stack_size(STACK);
+    config.max_wasm_stack(WASM_STACK);
+    config
+}
+
+fn pool(count: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(count);
+    // A component written by people has a few core modules: the program and its adapters.
+    pool.total_core_instances(count.saturating_mul(4));
+    pool.max_core_instances_per_component(64);
+    pool.max_memories_per_component(8);
+    pool.max_tables_per_component(32);
+    pool.total_memories(count.saturating_add(count / 4));
+    pool.total_tables(count.saturating_mul(3));
+    pool.total_stacks(count);
+    pool.max_memory_size(MAX_MEMORY);
+    pool.table_elements(100_000);
+    pool.max_component_instance_size(8 << 20);
+    pool.max_core_instance_size(8 << 20);
+    pool.linear_memory_keep_resident(0);
+    pool
+}
+
+/// One thread that moves the epoch of every engine on. A guest looks at the epoch at each loop
+/// and call, and then at its deadline.
+pub struct Ticker {
+    engines: Arc<Mutex<Vec<EngineWeak>>>,
+    /// Dropped to end the thread.
+    _stop: mpsc::Sender<()>,
+}
+
+impl Ticker {
+    /// Start ticking.
+    pub fn start(every: Duration) -> Self {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let engines: Arc<Mutex<Vec<EngineWeak>>> = Arc::default();
+        let ticked = engines.clone();
+        let tick = move || {
+            while stopped.recv_timeout(every) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let engines = ticked.lock().unwrap_or_else(PoisonError::into_inner);
+                engines.iter().filter_map(EngineWeak::upgrade).for_each(|e| e.increment_epoch());
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("epochs".into()).spawn(tick) {
+            tracing::error!(%error, "no thread for deadlines: guests that loop are not interrupted");
+        }
+        Self { engines, _stop: stop }
+    }
+
+    /// Tick this engine too.
+    pub fn watch(&self, engine: &Engine) {
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner).push(engine.weak());
+    }
+}

@@ -1,0 +1,149 @@
+//! `trellis:kafka/consumer` and `packed-consumer`.
+
+use wasmtime::{
+    Store,
+    component::{Component, ComponentExportIndex, ComponentType, Instance, Lift, Lower, TypedFunc},
+};
+
+use crate::{
+    backends::log::Batch,
+    capabilities::State,
+    runtime::{CallError, Lease},
+};
+
+const PLAIN: &str = "trellis:kafka/consumer@0.1.0";
+const PACKED: &str = "trellis:kafka/packed-consumer@0.1.0";
+
+/// The two forms of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// Records and lists.
+    Plain,
+    /// One byte string.
+    Packed,
+}
+
+/// `failure-action`
+#[derive(Clone, Debug, PartialEq, ComponentType, Lift)]
+#[component(variant)]
+pub enum Action {
+    /// Hand it over again, after this many milliseconds or the back-off of the manifest.
+    #[component(name = "retry")]
+    Retry(Option<u64>),
+    /// Send it to the dead-letter topic.
+    #[component(name = "dead-letter")]
+    DeadLetter,
+}
+
+/// `failure`
+#[derive(Clone, Debug, PartialEq, ComponentType, Lift)]
+#[component(record)]
+pub struct Failure {
+    /// The index in the batch of the message that failed.
+    pub index: u32,
+    /// For people.
+    pub reason: String,
+    /// What to do with it.
+    pub action: Action,
+}
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+struct PlainMessage {
+    offset: u64,
+    #[component(name = "timestamp-ms")]
+    timestamp_ms: i64,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+struct PlainBatch {
+    topic: String,
+    partition: u32,
+    messages: Vec<PlainMessage>,
+    behind: u64,
+}
+
+impl PlainBatch {
+    fn unpack(topic: &str, partition: u32, batch: &Batch) -> Self {
+        let messages = batch.records().map(|record| PlainMessage {
+            offset: record.offset,
+            timestamp_ms: record.timestamp_ms,
+            key: record.tail.key().map(<[u8]>::to_vec),
+            value: record.tail.value().map(<[u8]>::to_vec),
+            headers: record
+                .tail
+                .headers()
+                .map(|(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec)))
+                .collect(),
+        });
+        let messages = messages.collect();
+        Self { topic: topic.to_owned(), partition, messages, behind: batch.behind }
+    }
+}
+
+/// Where `handle` is.
+pub struct Indices {
+    form: Form,
+    handle: ComponentExportIndex,
+}
+
+impl Indices {
+    /// The packed form wins where a component exports both.
+    pub(super) fn of(component: &Component) -> wasmtime::Result<Option<Self>> {
+        let find = |interface| super::function(component, interface, "handle");
+        let packed = find(PACKED).map(|handle| Self { form: Form::Packed, handle });
+        Ok(packed.or_else(|| find(PLAIN).map(|handle| Self { form: Form::Plain, handle })))
+    }
+
+    pub(super) fn form(&self) -> Form {
+        self.form
+    }
+
+    pub(super) fn load(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> wasmtime::Result<Exports> {
+        Ok(match self.form {
+            Form::Packed => Exports::Packed(instance.get_typed_func(&mut *store, self.handle)?),
+            Form::Plain => Exports::Plain(instance.get_typed_func(&mut *store, self.handle)?),
+        })
+    }
+}
+
+/// The typed `handle` of an instance.
+pub enum Exports {
+    /// `packed-consumer`
+    Packed(TypedFunc<(Vec<u8>,), (Result<(), Failure>,)>),
+    /// `consumer`
+    #[allow(private_interfaces, reason = "called by this file alone")]
+    Plain(TypedFunc<(PlainBatch,), (Result<(), Failure>,)>),
+}
+
+impl Lease {
+    /// Hand a batch to the consumer; the guest's own verdict is the inner result.
+    pub async fn consume(
+        &mut self,
+        topic: &str,
+        partition: u32,
+        batch: Batch,
+    ) -> Result<Result<(), Failure>, CallError> {
+        let verdict = match &self.exports().consumer {
+            Some(Exports::Packed(handle)) => {
+                let handle = *handle;
+                self.call(handle, (batch.into_packed(),)).await?.0
+            }
+            Some(Exports::Plain(handle)) => {
+                let handle = *handle;
+                self.call(handle, (PlainBatch::unpack(topic, partition, &batch),)).await?.0
+            }
+            None => return Err(self.lacks("a consumer")),
+        };
+        Ok(verdict)
+    }
+}

@@ -1,0 +1,424 @@
+//! The instances of one generation: made when needed, lent to one call at a time, kept for the
+//! next call, thrown away after a trap.
+//!
+//! ```text
+//!            queue (bounded)        slots (concurrency)
+//!  lend ──▶ waiting ── permit ──▶ idle instance or a new one ──▶ Lease ── drop ──▶ idle
+//!     └─ full: Overloaded                                          └─ broken: dropped
+//! ```
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{Notify, Semaphore};
+use wasmtime::{
+    PoolConcurrencyLimitError, Store, Trap, UpdateDeadline,
+    component::{ComponentNamedList, Lift, Lower, TypedFunc},
+};
+
+use super::{CallError, Code, call::DeadlinePassed, exports::Exports};
+use crate::capabilities::{Prepared, State};
+
+/// What the instances of a generation may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Linear memory of all instances together, in bytes.
+    pub memory: usize,
+    /// The time a call may take, its wait for an instance included.
+    pub timeout: Duration,
+    /// Calls at a time.
+    pub concurrency: u32,
+    /// Calls that may wait.
+    pub queue: u32,
+    /// Whether an instance serves more than one call.
+    pub reuse: bool,
+    /// Calls after which an instance is replaced.
+    pub max_calls: Option<u64>,
+    /// Age at which an instance is replaced.
+    pub max_age: Option<Duration>,
+}
+
+/// The instances of one generation.
+pub struct Instances {
+    plugin: Arc<str>,
+    code: Arc<Code>,
+    prepared: Prepared,
+    limits: Limits,
+    idle: Mutex<Vec<Instance>>,
+    slots: Semaphore,
+    waiting: AtomicU32,
+    lent: AtomicU32,
+    memory: Arc<AtomicUsize>,
+    /// Set when calls in progress must end now.
+    interrupted: Arc<AtomicBool>,
+    ended: AtomicBool,
+    returned: Notify,
+}
+
+struct Instance {
+    store: Store<State>,
+    exports: Exports,
+    born: Instant,
+    used: Instant,
+    calls: u64,
+    /// The first instance, which holds the state of the lifecycle hooks: never retired.
+    lead: bool,
+}
+
+impl Instances {
+    /// A pool without instances yet.
+    pub fn new(plugin: Arc<str>, code: Arc<Code>, prepared: Prepared, limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            plugin,
+            code,
+            prepared,
+            limits,
+            idle: Mutex::default(),
+            slots: Semaphore::new(limits.concurrency.max(1) as usize),
+            waiting: AtomicU32::new(0),
+            lent: AtomicU32::new(0),
+            memory: Arc::default(),
+            interrupted: Arc::default(),
+            ended: AtomicBool::new(false),
+            returned: Notify::new(),
+        })
+    }
+
+    /// Borrow an instance for one call. Waits in the bounded queue while all are taken.
+    pub async fn lend(self: &Arc<Self>) -> Result<Lease, CallError> {
+        let deadline = Instant::now() + self.limits.timeout;
+        let slot = self.slot(deadline).await?;
+        let idle = self.idle().pop();
+        let instance = match idle {
+            Some(instance) => instance,
+            None => self.instantiate(deadline, false).await?,
+        };
+        Ok(Lease { slot, instance: Some(instance), deadline, broken: false })
+    }
+
+    /// Borrow the first instance, for the lifecycle hooks; made now if there is none, for
+    /// example because it trapped.
+    pub async fn lend_lead(self: &Arc<Self>, timeout: Duration) -> Result<Lease, CallError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let returned = self.returned.notified();
+            let slot = self.slot(deadline).await?;
+            let found = {
+                let mut idle = self.idle();
+                let at = idle.iter().position(|instance| instance.lead);
+                at.map(|at| idle.remove(at))
+            };
+            match found {
+                Some(lead) => {
+                    return Ok(Lease { slot, instance: Some(lead), deadline, broken: false });
+                }
+                None if self.lent.load(Ordering::Acquire) == 1 => {
+                    let lead = self.instantiate(deadline, true).await?;
+                    return Ok(Lease { slot, instance: Some(lead), deadline, broken: false });
+                }
+                None => {
+                    drop(slot);
+                    let wait = deadline.saturating_duration_since(Instant::now());
+                    tokio::time::timeout(wait, returned).await.map_err(|_| self.late(timeout))?;
+                }
+            }
+        }
+    }
+
+    /// Take no further calls and wait until those in progress have ended; after `grace` they
+    /// are interrupted. Afterwards only [`Self::lend_lead`] of a caller that holds a slot works.
+    pub async fn drain(&self, grace: Duration) {
+        self.ended.store(true, Ordering::SeqCst);
+        if tokio::time::timeout(grace, self.quiet()).await.is_err() {
+            tracing::warn!(plugin = %self.plugin, ?grace, "calls were interrupted: they outlived the drain");
+            self.interrupted.store(true, Ordering::SeqCst);
+            self.quiet().await;
+            self.interrupted.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Open again for the last hook, `stop`, and nothing else.
+    pub async fn stop(self: &Arc<Self>, timeout: Duration) -> Result<(), CallError> {
+        if !self.idle().iter().any(|instance| instance.lead) {
+            return Ok(());
+        }
+        self.ended.store(false, Ordering::SeqCst);
+        let lead = self.lend_lead(timeout).await;
+        self.ended.store(true, Ordering::SeqCst);
+        lead?.stop().await
+    }
+
+    /// Drop instances that nobody has used for `age`, but for the lead.
+    pub fn trim(&self, age: Duration) {
+        let old: Vec<Instance> = {
+            let mut idle = self.idle();
+            idle.extract_if(.., |instance| !instance.lead && instance.used.elapsed() > age)
+                .collect()
+        };
+        drop(old);
+    }
+
+    /// Drop one idle instance; whether there was one.
+    pub fn give_up_one(&self) -> bool {
+        let one = {
+            let mut idle = self.idle();
+            let at = idle.iter().position(|instance| !instance.lead);
+            at.map(|at| idle.remove(at))
+        };
+        one.is_some()
+    }
+
+    /// Calls in progress.
+    pub fn lent(&self) -> u32 {
+        self.lent.load(Ordering::Relaxed)
+    }
+
+    /// Instances that wait for a call.
+    pub fn idle_count(&self) -> usize {
+        self.idle().len()
+    }
+
+    /// Linear memory in use, in bytes.
+    pub fn memory(&self) -> usize {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Instance>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn quiet(&self) {
+        loop {
+            let returned = self.returned.notified();
+            if self.lent.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            returned.await;
+        }
+    }
+
+    /// Wait for the right to run a call.
+    async fn slot(self: &Arc<Self>, deadline: Instant) -> Result<Slot, CallError> {
+        let permit = match self.slots.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let queued = self.waiting.fetch_add(1, Ordering::Relaxed);
+                let _waits = Decrement(&self.waiting);
+                if queued >= self.limits.queue {
+                    return Err(CallError::Overloaded { plugin: self.plugin.to_string(), queued });
+                }
+                match tokio::time::timeout_at(deadline.into(), self.slots.acquire()).await {
+                    Ok(Ok(permit)) => permit,
+                    Ok(Err(_)) => return Err(self.gone()),
+                    Err(_) => return Err(self.late(self.limits.timeout)),
+                }
+            }
+        };
+        permit.forget();
+        // First be counted, then look whether the generation has ended: `drain` does it the
+        // other way round, so one of the two sees the other.
+        self.lent.fetch_add(1, Ordering::SeqCst);
+        let slot = Slot(self.clone());
+        if self.ended.load(Ordering::SeqCst) { Err(self.gone()) } else { Ok(slot) }
+    }
+
+    async fn instantiate(&self, deadline: Instant, lead: bool) -> Result<Instance, CallError> {
+        loop {
+            match self.try_instantiate(deadline, lead).await {
+                Ok(instance) => return Ok(instance),
+                Err(error) if error.is::<PoolConcurrencyLimitError>() => {
+                    // Another plugin's idle instances are given up by the housekeeping that the
+                    // pressure wakes; until then this call waits in its bounded queue.
+                    if Instant::now() >= deadline {
+                        return Err(self.late(self.limits.timeout));
+                    }
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                Err(error) if error.is::<DeadlinePassed>() => {
+                    return Err(self.late(self.limits.timeout));
+                }
+                Err(error) => {
+                    return Err(CallError::Unavailable {
+                        plugin: self.plugin.to_string(),
+                        reason: format!("{error:#}"),
+                    });
+                }
+            }
+        }
+    }
+
+    async fn try_instantiate(&self, deadline: Instant, lead: bool) -> wasmtime::Result<Instance> {
+        let memory = crate::capabilities::Memory::new(self.memory.clone(), self.limits.memory);
+        let state = State::new(self.plugin.clone(), &self.prepared, memory, deadline);
+        let mut store = Store::new(self.code.pre.engine(), state);
+        store.limiter(|state| &mut state.memory);
+        let interrupted = self.interrupted.clone();
+        store.epoch_deadline_callback(move |store| {
+            if interrupted.load(Ordering::Relaxed) || Instant::now() >= store.data().call.deadline {
+                return Err(DeadlinePassed.into());
+            }
+            // The plain `Yield` wakes itself at once and starves the timers of tokio.
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        });
+        store.set_epoch_deadline(1);
+        let instance = self.code.pre.instantiate_async(&mut store).await?;
+        let exports = self.code.indices.load(&mut store, &instance)?;
+        let now = Instant::now();
+        Ok(Instance { store, exports, born: now, used: now, calls: 0, lead })
+    }
+
+    fn keep(&self, mut instance: Instance) {
+        let worn = !self.limits.reuse
+            || self.limits.max_calls.is_some_and(|most| instance.calls >= most)
+            || self.limits.max_age.is_some_and(|most| instance.born.elapsed() >= most);
+        if worn && !instance.lead {
+            return;
+        }
+        instance.used = Instant::now();
+        self.idle().push(instance);
+    }
+
+    fn gone(&self) -> CallError {
+        CallError::Gone { plugin: self.plugin.to_string() }
+    }
+
+    fn late(&self, limit: Duration) -> CallError {
+        CallError::Deadline { plugin: self.plugin.to_string(), limit }
+    }
+}
+
+struct Decrement<'a>(&'a AtomicU32);
+
+impl Drop for Decrement<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The right to run one call.
+struct Slot(Arc<Instances>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.lent.fetch_sub(1, Ordering::SeqCst);
+        self.0.slots.add_permits(1);
+        self.0.returned.notify_waiters();
+    }
+}
+
+/// An instance on loan for one call. Dropping it in the middle of a call throws the instance
+/// away: a store whose call did not end cannot be entered again.
+pub struct Lease {
+    /// `Some` until the drop.
+    instance: Option<Instance>,
+    deadline: Instant,
+    broken: bool,
+    // Last, so that the instance is back before the slot is free.
+    slot: Slot,
+}
+
+impl Lease {
+    /// When the call must have ended.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// The typed exports.
+    pub fn exports(&self) -> &Exports {
+        &self.instance().exports
+    }
+
+    /// The state in the store, to prepare it for the call.
+    pub fn state(&mut self) -> &mut State {
+        self.instance_mut().store.data_mut()
+    }
+
+    /// Call an export and wait for its answer. After an error the instance is gone.
+    pub async fn call<P, R>(&mut self, function: TypedFunc<P, R>, params: P) -> Result<R, CallError>
+    where
+        P: ComponentNamedList + Lower + Send + Sync + 'static,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        self.run(async |store| function.call_async(store, params).await).await
+    }
+
+    /// Run something in the store under the deadline, for contracts that are more than a call.
+    /// After an error the instance is gone.
+    pub async fn run<R>(
+        &mut self,
+        body: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<R>,
+    ) -> Result<R, CallError> {
+        let deadline = self.deadline;
+        self.broken = true;
+        let instance = self.instance_mut();
+        instance.calls += 1;
+        instance.store.data_mut().call.deadline = deadline;
+        instance.store.set_epoch_deadline(1);
+        let outcome = tokio::time::timeout_at(deadline.into(), body(&mut instance.store)).await;
+        match outcome {
+            Ok(Ok(answer)) => {
+                self.broken = false;
+                Ok(answer)
+            }
+            Ok(Err(error)) => Err(self.classify(error)),
+            Err(_) => Err(self.late()),
+        }
+    }
+
+    /// The instance broke its contract without a trap: throw it away.
+    pub fn fault(&mut self, reason: String) -> CallError {
+        self.broken = true;
+        CallError::Trap { plugin: self.slot.0.plugin.to_string(), reason }
+    }
+
+    /// The component does not export what was asked of it.
+    pub fn lacks(&self, what: &str) -> CallError {
+        let reason = format!("it exports no {what}");
+        CallError::Unavailable { plugin: self.slot.0.plugin.to_string(), reason }
+    }
+
+    fn classify(&self, error: wasmtime::Error) -> CallError {
+        let plugin = self.slot.0.plugin.to_string();
+        if error.is::<DeadlinePassed>() {
+            return self.late();
+        }
+        if self.instance().store.data().memory.exceeded() {
+            return CallError::Memory { plugin, limit: self.slot.0.limits.memory };
+        }
+        let reason = match error.downcast_ref::<Trap>() {
+            Some(Trap::StackOverflow) => "call stack exhausted".to_owned(),
+            _ => format!("{error:#}"),
+        };
+        CallError::Trap { plugin, reason }
+    }
+
+    fn late(&self) -> CallError {
+        self.slot.0.late(self.slot.0.limits.timeout)
+    }
+
+    fn instance(&self) -> &Instance {
+        self.instance.as_ref().expect("a lease holds its instance until it is dropped")
+    }
+
+    fn instance_mut(&mut self) -> &mut Instance {
+        self.instance.as_mut().expect("a lease holds its instance until it is dropped")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(instance) = self.instance.take().filter(|_| !self.broken) {
+            self.slot.0.keep(instance);
+        }
+    }
+}
