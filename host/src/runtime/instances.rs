@@ -333,6 +333,12 @@ impl Lease {
         self.deadline
     }
 
+    /// Give the call its whole time, counted from now: the wait for the instance was not the
+    /// call's fault.
+    pub fn renew(&mut self) {
+        self.deadline = Instant::now() + self.slot.0.limits.timeout;
+    }
+
     /// The typed exports.
     pub fn exports(&self) -> &Exports {
         &self.instance().exports

@@ -261,9 +261,17 @@ pub trait Reader: Send {
     /// Move the read position.
     fn seek(&mut self, offset: u64);
 
-    /// Record that everything before `offset` is done. Durable when it returns.
-    fn commit(&mut self, offset: u64) -> BoxFuture<'_, Result<()>>;
+    /// Record that everything before `offset` is done. Durable when the future is ready, which
+    /// does not borrow the reader: the next batch is read and handled meanwhile. A second commit
+    /// waits until the first has ended, so that offsets do not go back.
+    fn commit(&mut self, offset: u64) -> BoxFuture<'static, Result<()>>;
 
-    /// Write `outputs` and commit `offset`, both or neither. Durable when it returns.
-    fn commit_with(&mut self, outputs: Vec<Outgoing>, offset: u64) -> BoxFuture<'_, Result<()>>;
+    /// Write `outputs` and commit `offset`, both or neither. Durable when the future is ready;
+    /// otherwise as [`Reader::commit`]. After [`Error::Unavailable`] it may have happened all the
+    /// same: [`Log::lag`] tells.
+    fn commit_with(
+        &mut self,
+        outputs: Vec<Outgoing>,
+        offset: u64,
+    ) -> BoxFuture<'static, Result<()>>;
 }

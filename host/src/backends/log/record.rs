@@ -4,7 +4,7 @@
 //! Its *tail* (key, value, headers) is copied as it is; only the head changes (topic, partition
 //! and timestamp on the way in, offset and timestamp on the way out).
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bytes::{Buf, BufMut, Bytes};
 
@@ -14,6 +14,10 @@ pub const VERSION: u8 = 1;
 pub const NULL: u32 = u32::MAX;
 /// Bytes of a record before its tail: length, offset, timestamp.
 pub const HEAD: usize = 4 + 8 + 8;
+/// Where the head of a batch says how many records it holds.
+const COUNT: Range<usize> = 4..8;
+/// Where it says how many lie beyond.
+const BEHIND: Range<usize> = 12..20;
 
 /// A record on its way into the log.
 #[derive(Clone, Debug)]
@@ -137,10 +141,11 @@ pub fn records(bytes: &[u8]) -> impl Iterator<Item = (Record<'_>, &[u8])> {
     })
 }
 
-/// Records of one partition with the head that a guest sees, ready to be handed over.
+/// Records of one partition with the head that a guest sees, ready to be handed over. A clone
+/// shares the bytes, so that a batch can be kept while a guest has it.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     records_at: usize,
     /// How many records it holds.
     pub count: u32,
@@ -160,19 +165,28 @@ impl Batch {
         bytes.put_u64_le(0);
         put_opt(&mut bytes, Some(topic.as_bytes()));
         let records_at = bytes.len();
-        Self { bytes, records_at, count: 0, next, behind: 0 }
+        Self { bytes: Arc::new(bytes), records_at, count: 0, next, behind: 0 }
     }
 
     /// Append records that are packed already; `next` is the offset behind the last.
     pub fn extend(&mut self, packed: &[u8], count: u32, next: u64) {
-        self.bytes.extend_from_slice(packed);
         self.count += count;
         self.next = next;
+        let bytes = Arc::make_mut(&mut self.bytes);
+        bytes.extend_from_slice(packed);
+        bytes[COUNT].copy_from_slice(&self.count.to_le_bytes());
+    }
+
+    /// Append a batch that follows this one in the same partition.
+    pub fn append(&mut self, later: &Self) {
+        self.extend(&later.bytes[later.records_at..], later.count, later.next);
+        self.set_behind(later.behind);
     }
 
     /// Note how many records lay beyond, once all are in.
     pub fn set_behind(&mut self, behind: u64) {
         self.behind = behind;
+        Arc::make_mut(&mut self.bytes)[BEHIND].copy_from_slice(&behind.to_le_bytes());
     }
 
     /// Whether there is nothing in it.
@@ -214,13 +228,13 @@ impl Batch {
         bytes.extend_from_slice(&self.bytes[start..end.max(start)]);
         let count = to.min(self.count).saturating_sub(from);
         let behind = self.behind + u64::from(self.count.saturating_sub(to));
-        Self { bytes, records_at: self.records_at, count, next, behind }
+        bytes[COUNT].copy_from_slice(&count.to_le_bytes());
+        bytes[BEHIND].copy_from_slice(&behind.to_le_bytes());
+        Self { bytes: Arc::new(bytes), records_at: self.records_at, count, next, behind }
     }
 
-    /// The bytes for the guest, with count and behind filled in.
-    pub fn into_packed(mut self) -> Vec<u8> {
-        self.bytes[4..8].copy_from_slice(&self.count.to_le_bytes());
-        self.bytes[12..20].copy_from_slice(&self.behind.to_le_bytes());
+    /// The bytes for the guest.
+    pub fn into_packed(self) -> Arc<Vec<u8>> {
         self.bytes
     }
 }
@@ -280,6 +294,17 @@ mod tests {
         assert_eq!((part.count, part.next, part.behind), (2, 13, 2));
         assert_eq!(whole.slice(3, 9).next, 15);
         assert!(whole.slice(5, 5).is_empty());
+    }
+
+    #[test]
+    fn the_halves_of_a_batch_joined_are_the_batch() {
+        let mut whole = batch();
+        whole.set_behind(7);
+        let mut joined = whole.slice(0, 2);
+        let kept = joined.clone();
+        joined.append(&whole.slice(2, 5));
+        assert_eq!(joined.into_packed(), whole.into_packed());
+        assert_eq!((kept.count, kept.records().count()), (2, 2));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `trellis:kafka/consumer` and `packed-consumer`.
 
+use std::sync::Arc;
+
 use wasmtime::{
     Store,
     component::{Component, ComponentExportIndex, ComponentType, Instance, Lift, Lower, TypedFunc},
@@ -119,7 +121,7 @@ impl Indices {
 /// The typed `handle` of an instance.
 pub enum Exports {
     /// `packed-consumer`
-    Packed(TypedFunc<(Vec<u8>,), (Result<(), Failure>,)>),
+    Packed(TypedFunc<(Arc<Vec<u8>>,), (Result<(), Failure>,)>),
     /// `consumer`
     #[allow(private_interfaces, reason = "called by this file alone")]
     Plain(TypedFunc<(PlainBatch,), (Result<(), Failure>,)>),
