@@ -1,0 +1,115 @@
+//! Storing events: leave out what has been stored before, send, then remember.
+//!
+//! An id is remembered only after its event is durable. A crash in between makes a repeated
+//! event possible and a lost one impossible.
+
+use trellis_sdk::http::{Error, Result};
+use trellis_sdk::keyvalue::{self, Store};
+use trellis_sdk::log;
+use trellis_sdk::producer::{Records, SendError};
+
+use crate::event::Event;
+use crate::settings::Settings;
+
+/// Where events go.
+const TOPIC: &str = "raw";
+/// The largest event, as it is stored.
+const MAX_EVENT: usize = 32 * 1024;
+/// Room for a usual event, so that the buffer grows rarely.
+const USUAL_EVENT: usize = 1024;
+
+/// Store one event, unless its id has been stored before.
+pub fn store_one(event: &Event<'_>, settings: &Settings) -> Result<()> {
+    let mut seen = Seen::open(settings)?;
+    if seen.contains(event)? {
+        return Ok(());
+    }
+    let mut records = Records::with_capacity(USUAL_EVENT);
+    add(&mut records, event)?;
+    records.send().map_err(unavailable)?;
+    seen.remember()
+}
+
+/// Add an event to what is sent. The key is the address of the client: its events stay in order.
+pub fn add(records: &mut Records, event: &Event<'_>) -> Result<()> {
+    let mark = records.mark();
+    records.push_json(TOPIC, Some(event.ip.as_bytes()), event)?;
+    if records.size_since(mark) <= MAX_EVENT {
+        return Ok(());
+    }
+    records.rewind(mark);
+    Err(Error::status(
+        413,
+        format!("the event is larger than {MAX_EVENT} bytes"),
+    ))
+}
+
+/// What a client is told when nothing could be stored. The reason is for the log.
+pub fn unavailable(error: SendError) -> Error {
+    match error {
+        SendError::TooLarge(limit) => {
+            Error::status(413, format!("the event is larger than {limit} bytes"))
+        }
+        SendError::Unavailable(reason) => {
+            log::error(format_args!("events are turned away: {reason}"));
+            Error::status(503, "events cannot be stored now, try again")
+        }
+        other => Error::from(other),
+    }
+}
+
+/// The ids that have been stored, if they are to be checked.
+pub struct Seen<'s> {
+    store: Option<(Store, &'s str)>,
+    new: Vec<String>,
+}
+
+impl<'s> Seen<'s> {
+    /// Open the store of ids, if the settings name a parameter that holds them.
+    pub fn open(settings: &'s Settings) -> Result<Self> {
+        let store = match &settings.dedupe {
+            Some(name) => Some((Store::open("default").map_err(store_failed)?, name.as_str())),
+            None => None,
+        };
+        Ok(Self {
+            store,
+            new: Vec::new(),
+        })
+    }
+
+    /// Whether this event's id has been stored before, or came earlier in the same call.
+    pub fn contains(&mut self, event: &Event<'_>) -> Result<bool> {
+        let Some((store, name)) = &self.store else {
+            return Ok(false);
+        };
+        let Some(id) = event.params.text(name) else {
+            return Ok(false);
+        };
+        let key = format!("seen/{id}");
+        if self.new.contains(&key) || store.exists(&key).map_err(store_failed)? {
+            return Ok(true);
+        }
+        self.new.push(key);
+        Ok(false)
+    }
+
+    /// Remember the ids of events that are durable now.
+    pub fn remember(&self) -> Result<()> {
+        match &self.store {
+            Some((store, _)) if !self.new.is_empty() => {
+                let pairs: Vec<_> = self
+                    .new
+                    .iter()
+                    .map(|key| (key.as_str(), &b"1"[..]))
+                    .collect();
+                store.set_many(&pairs).map_err(store_failed)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn store_failed(error: keyvalue::Error) -> Error {
+    log::error(format_args!("ids cannot be checked: {error}"));
+    Error::status(503, "events cannot be stored now, try again")
+}
