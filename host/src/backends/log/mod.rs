@@ -15,6 +15,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 
+#[cfg(test)]
+mod contract;
+pub mod embedded;
 pub mod record;
 
 pub use record::{Batch, Outgoing};
@@ -131,7 +134,7 @@ pub struct Range {
 pub struct Limit {
     /// At most this many records.
     pub records: u32,
-    /// Stop once the batch holds this many bytes; one record comes always, however large.
+    /// At most this many bytes of records; one record comes always, however large.
     pub bytes: u32,
     /// How long to wait for the first record.
     pub wait: Duration,

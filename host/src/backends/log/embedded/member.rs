@@ -1,0 +1,182 @@
+//! A member of a group and the partitions it reads.
+
+use std::{collections::HashSet, sync::Arc};
+
+use futures_util::future::{BoxFuture, FutureExt, join_all};
+use tokio::sync::Notify;
+
+use super::{
+    super::{
+        Batch, Change, Error, Limit, Member, Outgoing, Partition, Reader, Result, Start,
+        Subscription,
+    },
+    assign::MemberId,
+    claim::Claim,
+    groups::Told,
+    request::Request,
+    shared::Shared,
+};
+
+/// A member. Dropping it leaves the group.
+pub struct EmbeddedMember {
+    shared: Arc<Shared>,
+    group: Arc<str>,
+    id: MemberId,
+    wake: Arc<Notify>,
+    start: Start,
+    /// The topics that existed when it joined: of later ones it reads everything, also with
+    /// [`Start::Latest`], because everything in them is newer.
+    known: HashSet<Arc<str>>,
+    /// Granted, but not taken over yet.
+    taking: Vec<Claim>,
+}
+
+impl EmbeddedMember {
+    /// Join a group.
+    pub fn join(shared: Arc<Shared>, subscription: Subscription) -> Result<Self> {
+        let Subscription {
+            group,
+            topics,
+            start,
+        } = subscription;
+        if group.is_empty() || group.len() > 249 {
+            return Err(Error::InvalidTopic(format!(
+                "`{group}` cannot be a group; use 1 to 249 bytes"
+            )));
+        }
+        let present = shared.topics.load();
+        let known = topics
+            .iter()
+            .filter(|topic| present.get(topic).is_ok())
+            .cloned()
+            .collect();
+        let (id, wake) = shared.groups.join(&group, topics);
+        Ok(Self {
+            shared,
+            group,
+            id,
+            wake,
+            start,
+            known,
+            taking: Vec::new(),
+        })
+    }
+
+    async fn next_change(&mut self) -> Result<Change> {
+        loop {
+            if !self.taking.is_empty() {
+                let readers = self.take().await?;
+                if !readers.is_empty() {
+                    return Ok(Change::Assigned(readers));
+                }
+            }
+            match self.shared.groups.tell(&self.group, self.id) {
+                Some(Told::Granted(claims)) => self.taking = claims,
+                Some(Told::Revoked(revocation)) => {
+                    let (partitions, done) = (revocation.partitions, revocation.done);
+                    return Ok(Change::Revoked { partitions, done });
+                }
+                None => self.wake.notified().await,
+            }
+        }
+    }
+
+    /// Take over what was granted. A dropped or failed call is made up for by the next.
+    async fn take(&mut self) -> Result<Vec<Box<dyn Reader>>> {
+        let taken = join_all(self.taking.iter().map(|claim| self.take_one(claim))).await;
+        let mut readers: Vec<Box<dyn Reader>> = Vec::new();
+        for reader in taken {
+            match reader {
+                Ok(reader) => readers.push(Box::new(reader)),
+                // Late: it went on to another member meanwhile.
+                Err(Error::Fenced { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.taking.clear();
+        Ok(readers)
+    }
+
+    async fn take_one(&self, claim: &Claim) -> Result<EmbeddedReader> {
+        let start = match self.start {
+            Start::Latest if !self.known.contains(&claim.partition.topic) => Start::Earliest,
+            start => start,
+        };
+        let place = self.shared.place(&claim.partition, start).await?;
+        let keep = start != Start::Earliest;
+        let take = |reply| Request::Claim {
+            claim: claim.clone(),
+            start: place,
+            keep,
+            reply,
+        };
+        let position = self.shared.ask(take).await?;
+        Ok(EmbeddedReader {
+            shared: Arc::clone(&self.shared),
+            partition: claim.partition.describe(),
+            claim: claim.clone(),
+            position,
+        })
+    }
+}
+
+impl Member for EmbeddedMember {
+    fn next(&mut self) -> BoxFuture<'_, Result<Change>> {
+        self.next_change().boxed()
+    }
+}
+
+impl Drop for EmbeddedMember {
+    fn drop(&mut self) {
+        self.shared.groups.leave(&self.group, self.id);
+    }
+}
+
+struct EmbeddedReader {
+    shared: Arc<Shared>,
+    partition: Partition,
+    claim: Claim,
+    position: u64,
+}
+
+impl Reader for EmbeddedReader {
+    fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    fn next(&mut self, limit: Limit) -> BoxFuture<'_, Result<Batch>> {
+        async move {
+            let batch = self
+                .shared
+                .read(&self.claim.partition, self.position, limit)
+                .await?;
+            self.position = batch.next;
+            Ok(batch)
+        }
+        .boxed()
+    }
+
+    fn seek(&mut self, offset: u64) {
+        self.position = offset;
+    }
+
+    fn commit(&mut self, offset: u64) -> BoxFuture<'_, Result<()>> {
+        self.commit_with(Vec::new(), offset)
+    }
+
+    fn commit_with(&mut self, outputs: Vec<Outgoing>, offset: u64) -> BoxFuture<'_, Result<()>> {
+        async move {
+            let outputs = self.shared.resolve_all(outputs)?;
+            let claim = self.claim.clone();
+            self.shared
+                .ask(|reply| Request::Commit {
+                    claim,
+                    offset,
+                    outputs,
+                    reply,
+                })
+                .await
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,311 @@
+//! The log without a server: topics in a directory of this machine, kept by fjall.
+//!
+//! Callers come in through [`Embedded`]; records go to disk through the one [`writer`] thread and
+//! come back through [`shared`], from memory when they are recent. [`groups`] decides who reads
+//! what.
+//!
+//! ```text
+//! produce ─▶ topics ─▶ writer ─▶ store (disk)
+//!            (where)     │         │ spawn_blocking
+//!                        ▼         ▼
+//!                     partition ─▶ shared::read ─▶ batch
+//!                     (recent chunks, end)
+//! ```
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use futures_util::future::{BoxFuture, FutureExt};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, mpsc::error::TrySendError, oneshot},
+    task::AbortHandle,
+};
+
+use super::{
+    Batch, Error, Lag, Limit, Log, Member, Outgoing, Partition, Position, Range, Result, Start,
+    Subscription, Topic, TopicSettings,
+};
+
+mod assign;
+mod chunk;
+mod claim;
+mod groups;
+mod lane;
+mod load;
+mod member;
+mod partition;
+mod request;
+mod retention;
+mod route;
+mod shared;
+mod store;
+#[cfg(test)]
+mod tests;
+mod topics;
+mod writer;
+
+use member::EmbeddedMember;
+use request::Request;
+use shared::Shared;
+use writer::Writer;
+
+/// Where the log lives and what it may take.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its directory, created when it is not there. One process at a time.
+    pub directory: PathBuf,
+    /// Memory for recent records, in bytes, over all partitions.
+    pub tail_bytes: usize,
+    /// How often records are looked for that need not be kept.
+    pub retention_check: Duration,
+    /// How long a member of a group may keep a partition that goes to another.
+    pub revoke_deadline: Duration,
+}
+
+impl Settings {
+    /// A log in `directory` with 64 MiB of recent records in memory, a check for old ones every
+    /// five minutes and a minute to let partitions go.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            tail_bytes: 64 << 20,
+            retention_check: Duration::from_secs(300),
+            revoke_deadline: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The embedded log. [`Embedded::close`] it, or drop it, which blocks until everything that was
+/// handed in is written.
+pub struct Embedded {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    retention: AbortHandle,
+}
+
+impl Embedded {
+    /// Open or create a log. What was acknowledged before a crash is there.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the directory cannot be used or another process uses it.
+    pub async fn open(settings: Settings) -> Result<Self> {
+        let runtime = Handle::current();
+        let opened = tokio::task::spawn_blocking(move || Self::open_blocking(settings, runtime));
+        opened
+            .await
+            .map_err(|error| Error::Unavailable(format!("opening failed: {error}")))?
+    }
+
+    fn open_blocking(settings: Settings, runtime: Handle) -> Result<Self> {
+        let store = store::Store::open(&settings.directory)?;
+        let loaded = load::load(&store, &topics::Topics::default())?;
+        let deadline = settings.revoke_deadline;
+        let groups = |topics| groups::Groups::new(topics, deadline, runtime.clone());
+        let (queue, requests) = mpsc::channel(writer::QUEUE);
+        let shared = Arc::new(Shared::new(
+            loaded.topics,
+            groups,
+            queue,
+            store,
+            loaded.committed,
+        ));
+        let tail = partition::TailBudget::new(settings.tail_bytes);
+        let writer = Writer::new(Arc::clone(&shared), settings.directory, loaded.lanes, tail);
+        let thread = thread::Builder::new()
+            .name("log-writer".into())
+            .spawn(move || writer.run(requests));
+        let thread = thread
+            .map_err(|error| Error::Unavailable(format!("no thread for the writer: {error}")))?;
+        let retention = retention::run(Arc::clone(&shared), settings.retention_check);
+        let retention = runtime.spawn(retention).abort_handle();
+        Ok(Self {
+            shared,
+            writer: Mutex::new(Some(thread)),
+            retention,
+        })
+    }
+
+    /// Write what was handed in, sync and close the files. Later calls answer
+    /// [`Error::Unavailable`].
+    pub async fn close(self) {
+        let closed = tokio::task::spawn_blocking(move || drop(self)).await;
+        if let Err(error) = closed {
+            tracing::error!(%error, "the log did not close cleanly");
+        }
+    }
+
+    /// Delete the records that need not be kept now, instead of at the next check.
+    pub async fn delete_old(&self) -> Result<()> {
+        retention::check(&self.shared).await
+    }
+
+    async fn write(&self, records: Vec<Outgoing>) -> Vec<Result<Position>> {
+        let (mut items, mut answers) = (Vec::with_capacity(records.len()), Vec::new());
+        for item in self.shared.topics.load().resolve(records) {
+            // Accepted records are answered below.
+            answers.push(item.map(|item| items.push(item)));
+        }
+        let written = if items.is_empty() {
+            Ok(Vec::new())
+        } else {
+            self.shared
+                .ask(|reply| Request::Produce { items, reply })
+                .await
+        };
+        let mut positions = match written {
+            Ok(positions) => positions.into_iter(),
+            Err(error) => {
+                return answers
+                    .into_iter()
+                    .map(|answer| answer.and(Err(error.clone())))
+                    .collect();
+            }
+        };
+        let lost = || Error::Unavailable("the writer gave no answer".into());
+        answers
+            .into_iter()
+            .map(|answer| answer.and_then(|()| positions.next().ok_or_else(lost)))
+            .collect()
+    }
+
+    async fn move_group(&self, group: &str, topic: &str, to: Start) -> Result<()> {
+        let topic = Arc::clone(self.shared.topics.load().get(topic)?);
+        let mut offsets = Vec::new();
+        for partition in &topic.partitions {
+            offsets.push((partition.id, self.shared.place(partition, to).await?));
+        }
+        let room = self
+            .shared
+            .queue
+            .reserve()
+            .await
+            .map_err(|_| shared::closed())?;
+        let (reply, answer) = oneshot::channel();
+        // Under the lock of the groups: whoever joins later asks the writer later, too.
+        self.shared.groups.while_idle(group, || {
+            room.send(Request::Move {
+                group: group.into(),
+                offsets,
+                reply,
+            })
+        })?;
+        answer.await.map_err(|_| shared::closed())?
+    }
+
+    fn lags(&self) -> Vec<Lag> {
+        let held = self.shared.groups.held();
+        let mut places: BTreeMap<_, _> = held.into_iter().map(|key| (key, None)).collect();
+        places.extend(
+            self.shared
+                .committed()
+                .iter()
+                .map(|(key, offset)| (key.clone(), Some(*offset))),
+        );
+        let topics = self.shared.topics.load();
+        let partitions: HashMap<u32, _> = topics
+            .iter()
+            .flat_map(|topic| &topic.partitions)
+            .map(|partition| (partition.id, partition))
+            .collect();
+        let mut lags: Vec<_> = places
+            .into_iter()
+            .filter_map(|((group, id), committed)| Some(partitions.get(&id)?.lag(group, committed)))
+            .collect();
+        lags.sort_by(|a, b| {
+            (&a.group, &a.topic, a.partition).cmp(&(&b.group, &b.topic, b.partition))
+        });
+        lags
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.retention.abort();
+        // The queue is full for a moment at most: the writer empties it on a thread of its own.
+        while let Err(TrySendError::Full(_)) = self.shared.queue.try_send(Request::Close) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let writer = self
+            .writer
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if writer.is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the writer of the log panicked");
+        }
+        self.shared.store.store(None);
+    }
+}
+
+impl Log for Embedded {
+    fn topics(&self) -> BoxFuture<'_, Result<Vec<Topic>>> {
+        let topics = self
+            .shared
+            .topics
+            .load()
+            .iter()
+            .map(|topic| topic.describe())
+            .collect();
+        async move { Ok(topics) }.boxed()
+    }
+
+    fn create(&self, topic: &str, settings: TopicSettings) -> BoxFuture<'_, Result<()>> {
+        let (name, checked) = (Arc::from(topic), topics::check(topic, &settings));
+        async move {
+            checked?;
+            self.shared
+                .ask(|reply| Request::Create {
+                    name,
+                    settings,
+                    reply,
+                })
+                .await
+        }
+        .boxed()
+    }
+
+    fn produce(&self, records: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Position>>> {
+        self.write(records).boxed()
+    }
+
+    fn read(&self, partition: Partition, from: u64, limit: Limit) -> BoxFuture<'_, Result<Batch>> {
+        async move {
+            let topics = self.shared.topics.load_full();
+            let found = topics.partition(&partition.topic, partition.partition)?;
+            self.shared.read(found, from, limit).await
+        }
+        .boxed()
+    }
+
+    fn range(&self, partition: Partition) -> BoxFuture<'_, Result<Range>> {
+        let topics = self.shared.topics.load();
+        let range = topics
+            .partition(&partition.topic, partition.partition)
+            .map(|found| found.range());
+        async move { range }.boxed()
+    }
+
+    fn join(&self, subscription: Subscription) -> BoxFuture<'_, Result<Box<dyn Member>>> {
+        async move {
+            let member = EmbeddedMember::join(Arc::clone(&self.shared), subscription)?;
+            Ok(Box::new(member) as Box<dyn Member>)
+        }
+        .boxed()
+    }
+
+    fn lag(&self) -> BoxFuture<'_, Result<Vec<Lag>>> {
+        let lags = self.lags();
+        async move { Ok(lags) }.boxed()
+    }
+
+    fn replay(&self, group: &str, topic: &str, to: Start) -> BoxFuture<'_, Result<()>> {
+        let (group, topic) = (group.to_owned(), topic.to_owned());
+        async move { self.move_group(&group, &topic, to).await }.boxed()
+    }
+}
