@@ -37,12 +37,10 @@ fn kill_after(directory: &Path, records: usize) -> Vec<(u64, String)> {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(victim.stdout.take().unwrap())
-        .lines()
-        .map(Result::unwrap);
+    let lines = BufReader::new(victim.stdout.take().unwrap()).lines();
     let mut acknowledged: Vec<_> = Vec::new();
     for line in lines {
-        acknowledged.extend(parse(&line));
+        acknowledged.extend(parse(&line.unwrap()));
         if acknowledged.len() == records {
             victim.kill().unwrap();
         }
@@ -73,6 +71,7 @@ async fn write_for_ever(directory: &Path) {
         Err(error) => panic!("{error}"),
     }
     let producers = (0..PRODUCERS).map(|_| async {
+        // Until it is killed.
         loop {
             let value = format!("{:x}", fastrand::u128(..)).repeat(fastrand::usize(1..40));
             let position = *log.produce(vec![record(value.as_bytes(), None)]).await[0]
