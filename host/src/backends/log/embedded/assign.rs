@@ -19,17 +19,13 @@ pub fn assign(
     current: &HashMap<u32, MemberId>,
 ) -> BTreeMap<u32, MemberId> {
     let shares = |member: &MemberId, topic: &Arc<str>| {
-        members
-            .get(member)
-            .is_some_and(|topics| topics.contains(topic))
+        members.get(member).is_some_and(|topics| topics.contains(topic))
     };
     let mut shares_of: BTreeMap<MemberId, Vec<&(u32, Arc<str>)>> =
         members.keys().map(|member| (*member, Vec::new())).collect();
     let mut free = Vec::new();
     for partition in partitions {
-        let owner = current
-            .get(&partition.0)
-            .filter(|owner| shares(owner, &partition.1));
+        let owner = current.get(&partition.0).filter(|owner| shares(owner, &partition.1));
         match owner.and_then(|owner| shares_of.get_mut(owner)) {
             Some(share) => share.push(partition),
             None => free.push(partition),
@@ -50,9 +46,8 @@ pub fn assign(
             share.push(moved);
         }
     }
-    let owned = shares_of
-        .iter()
-        .flat_map(|(member, share)| share.iter().map(|(id, _)| (*id, *member)));
+    let owned =
+        shares_of.iter().flat_map(|(member, share)| share.iter().map(|(id, _)| (*id, *member)));
     owned.collect()
 }
 
@@ -62,17 +57,12 @@ fn uneven(
     shares_of: &BTreeMap<MemberId, Vec<&(u32, Arc<str>)>>,
     shares: impl Fn(&MemberId, &Arc<str>) -> bool,
 ) -> Option<(MemberId, usize, MemberId)> {
-    let mut by_size: Vec<_> = shares_of
-        .iter()
-        .map(|(member, share)| (share.len(), *member))
-        .collect();
+    let mut by_size: Vec<_> =
+        shares_of.iter().map(|(member, share)| (share.len(), *member)).collect();
     by_size.sort_unstable();
     for (size, from) in by_size.iter().rev() {
         for (_, to) in by_size.iter().take_while(|(less, _)| less + 1 < *size) {
-            let index = shares_of
-                .get(from)?
-                .iter()
-                .rposition(|(_, topic)| shares(to, topic));
+            let index = shares_of.get(from)?.iter().rposition(|(_, topic)| shares(to, topic));
             if let Some(index) = index {
                 return Some((*from, index, *to));
             }
@@ -94,15 +84,8 @@ mod tests {
         partitions: &[(u32, Arc<str>)],
         current: &BTreeMap<u32, MemberId>,
     ) -> BTreeMap<u32, MemberId> {
-        let members = members
-            .iter()
-            .map(|(member, topics)| (*member, &topics[..]))
-            .collect();
-        assign(
-            &members,
-            partitions,
-            &current.iter().map(|(id, member)| (*id, *member)).collect(),
-        )
+        let members = members.iter().map(|(member, topics)| (*member, &topics[..])).collect();
+        assign(&members, partitions, &current.iter().map(|(id, member)| (*id, *member)).collect())
     }
 
     fn partitions(topics: &[u32]) -> Vec<(u32, Arc<str>)> {
@@ -118,10 +101,7 @@ mod tests {
     }
 
     fn topic_names() -> impl Strategy<Value = Vec<Arc<str>>> {
-        prop::collection::vec(
-            (0..4u32).prop_map(|index| format!("topic-{index}").into()),
-            1..4,
-        )
+        prop::collection::vec((0..4u32).prop_map(|index| format!("topic-{index}").into()), 1..4)
     }
 
     proptest! {

@@ -138,12 +138,7 @@ impl Builder {
     pub fn new(base: u64, tail: usize) -> Self {
         let mut bytes = Vec::with_capacity(HEADER + HEAD + tail);
         bytes.resize(HEADER, 0);
-        Self {
-            base,
-            count: 0,
-            newest: i64::MIN,
-            bytes,
-        }
+        Self { base, count: 0, newest: i64::MIN, bytes }
     }
 
     /// Append the next record; answers its offset.
@@ -172,11 +167,7 @@ impl Builder {
         *before += (self.bytes.len() - HEADER) as u64;
         // It lives in the cache for a while: give back what doubling left unused.
         self.bytes.shrink_to_fit();
-        Chunk {
-            base: self.base,
-            count: self.count,
-            bytes: self.bytes.into(),
-        }
+        Chunk { base: self.base, count: self.count, bytes: self.bytes.into() }
     }
 }
 
@@ -224,11 +215,7 @@ mod tests {
     use super::*;
 
     fn limit(records: u32, bytes: u32) -> Limit {
-        Limit {
-            records,
-            bytes,
-            wait: Duration::ZERO,
-        }
+        Limit { records, bytes, wait: Duration::ZERO }
     }
 
     /// Chunks with these record sizes, from offset 5 on.
@@ -256,10 +243,7 @@ mod tests {
         assert_eq!((latest, before), (900, 50 + 2 * 20 + 4));
         let chunk = Chunk::parse(7, sealed.stored()).unwrap();
         assert_eq!((chunk.end(), chunk.count), (9, 2));
-        assert_eq!(
-            (chunk.newest(), chunk.latest(), chunk.before()),
-            (800, 900, 50)
-        );
+        assert_eq!((chunk.newest(), chunk.latest(), chunk.before()), (800, 900, 50));
         assert_eq!((chunk.first_at(750), chunk.first_at(801)), (Some(7), None));
     }
 

@@ -37,9 +37,7 @@ struct Place {
 impl Places {
     /// Take up what is durable: at the start, and when a write failed.
     pub fn set_all(&mut self, committed: &Committed) {
-        self.places
-            .values_mut()
-            .for_each(|place| place.committed = None);
+        self.places.values_mut().for_each(|place| place.committed = None);
         for ((group, partition), offset) in committed {
             self.set(group, *partition, *offset);
         }
@@ -50,10 +48,7 @@ impl Places {
     /// # Errors
     /// [`Error::Fenced`] when a later claim has it.
     pub fn take(&mut self, claim: &Claim) -> Result<Option<u64>> {
-        let place = self
-            .places
-            .entry((Arc::clone(&claim.group), claim.partition.id))
-            .or_default();
+        let place = self.places.entry((Arc::clone(&claim.group), claim.partition.id)).or_default();
         if claim.epoch < place.epoch {
             return Err(fenced(claim));
         }
@@ -66,10 +61,7 @@ impl Places {
     /// # Errors
     /// [`Error::Fenced`] when another claim has the partition.
     pub fn commit(&mut self, claim: &Claim, offset: u64) -> Result<()> {
-        let place = self
-            .places
-            .entry((Arc::clone(&claim.group), claim.partition.id))
-            .or_default();
+        let place = self.places.entry((Arc::clone(&claim.group), claim.partition.id)).or_default();
         if place.epoch != claim.epoch {
             return Err(fenced(claim));
         }
@@ -79,18 +71,12 @@ impl Places {
 
     /// Set an offset whoever has the partition.
     pub fn set(&mut self, group: &Arc<str>, partition: u32, offset: u64) {
-        self.places
-            .entry((Arc::clone(group), partition))
-            .or_default()
-            .committed = Some(offset);
+        self.places.entry((Arc::clone(group), partition)).or_default().committed = Some(offset);
     }
 }
 
 fn fenced(claim: &Claim) -> Error {
-    Error::Fenced {
-        topic: claim.partition.topic.to_string(),
-        partition: claim.partition.number,
-    }
+    Error::Fenced { topic: claim.partition.topic.to_string(), partition: claim.partition.number }
 }
 
 #[cfg(test)]
@@ -102,19 +88,12 @@ mod tests {
     fn only_the_latest_claim_commits() {
         let range = Range { start: 0, end: 0 };
         let partition = Arc::new(Partition::new(0, "t".into(), 0, range));
-        let claim = |epoch| Claim {
-            group: "g".into(),
-            partition: Arc::clone(&partition),
-            epoch,
-        };
+        let claim = |epoch| Claim { group: "g".into(), partition: Arc::clone(&partition), epoch };
         let mut places = Places::default();
         assert_eq!(places.take(&claim(1)).unwrap(), None);
         places.commit(&claim(1), 5).unwrap();
         assert_eq!(places.take(&claim(3)).unwrap(), Some(5));
-        assert!(matches!(
-            places.commit(&claim(1), 6),
-            Err(Error::Fenced { .. })
-        ));
+        assert!(matches!(places.commit(&claim(1), 6), Err(Error::Fenced { .. })));
         assert!(matches!(places.take(&claim(2)), Err(Error::Fenced { .. })));
         assert_eq!(places.take(&claim(3)).unwrap(), Some(5));
     }

@@ -105,18 +105,9 @@ impl Groups {
     pub fn join(&self, group: &Arc<str>, topics: Vec<Arc<str>>) -> (MemberId, Arc<Notify>) {
         let mut state = self.state();
         let (member, wake) = (state.number(), Arc::new(Notify::new()));
-        let seat = Seat {
-            topics,
-            granted: Vec::new(),
-            revoked: VecDeque::new(),
-            wake: Arc::clone(&wake),
-        };
-        state
-            .groups
-            .entry(Arc::clone(group))
-            .or_default()
-            .seats
-            .insert(member, seat);
+        let seat =
+            Seat { topics, granted: Vec::new(), revoked: VecDeque::new(), wake: Arc::clone(&wake) };
+        state.groups.entry(Arc::clone(group)).or_default().seats.insert(member, seat);
         self.rebalance(&mut state, group);
         (member, wake)
     }
@@ -153,9 +144,7 @@ impl Groups {
     pub fn topics_changed(&self) {
         let mut state = self.state();
         let names: Vec<_> = state.groups.keys().cloned().collect();
-        names
-            .iter()
-            .for_each(|group| self.rebalance(&mut state, group));
+        names.iter().for_each(|group| self.rebalance(&mut state, group));
     }
 
     /// Do something while the group has no members and cannot get any.
@@ -206,10 +195,7 @@ impl Groups {
             let Some(partition) = partitions.get(&id) else {
                 continue;
             };
-            let holding = group.holdings.entry(id).or_insert(Holding {
-                owner: None,
-                target,
-            });
+            let holding = group.holdings.entry(id).or_insert(Holding { owner: None, target });
             holding.target = target;
             match &mut holding.owner {
                 Some(owner) if owner.member == target || owner.leaving => continue,
@@ -229,11 +215,7 @@ impl Groups {
                 _ => {}
             }
             *last += 1;
-            holding.owner = Some(Owner {
-                member: target,
-                epoch: *last,
-                leaving: false,
-            });
+            holding.owner = Some(Owner { member: target, epoch: *last, leaving: false });
             if let Some(seat) = group.seats.get_mut(&target) {
                 let claim = Claim {
                     group: Arc::clone(name),
@@ -257,10 +239,8 @@ impl Groups {
         let (done, released) = oneshot::channel();
         let partition = |(partition, _): &(Arc<Partition>, u64)| partition.describe();
         let partitions = claims.iter().map(partition).collect();
-        let claims: Vec<_> = claims
-            .iter()
-            .map(|(partition, epoch)| (partition.id, *epoch))
-            .collect();
+        let claims: Vec<_> =
+            claims.iter().map(|(partition, epoch)| (partition.id, *epoch)).collect();
         let (groups, group, deadline) = (Weak::clone(&self.this), Arc::clone(group), self.deadline);
         self.runtime.spawn(async move {
             if time::timeout(deadline, released).await.is_err() {
@@ -289,30 +269,17 @@ impl Group {
     /// The partitions of all topics that somebody shares, by id.
     fn partitions(&self, topics: &Topics) -> BTreeMap<u32, Arc<Partition>> {
         let names = self.seats.values().flat_map(|seat| &seat.topics);
-        let partitions = names
-            .filter_map(|name| topics.get(name).ok())
-            .flat_map(|topic| &topic.partitions);
-        partitions
-            .map(|partition| (partition.id, Arc::clone(partition)))
-            .collect()
+        let partitions =
+            names.filter_map(|name| topics.get(name).ok()).flat_map(|topic| &topic.partitions);
+        partitions.map(|partition| (partition.id, Arc::clone(partition))).collect()
     }
 
     fn assign(&self, partitions: &BTreeMap<u32, Arc<Partition>>) -> BTreeMap<u32, MemberId> {
-        let members = self
-            .seats
-            .iter()
-            .map(|(member, seat)| (*member, &seat.topics[..]))
-            .collect();
-        let partitions: Vec<_> = partitions
-            .iter()
-            .map(|(id, partition)| (*id, Arc::clone(&partition.topic)))
-            .collect();
+        let members = self.seats.iter().map(|(member, seat)| (*member, &seat.topics[..])).collect();
+        let partitions: Vec<_> =
+            partitions.iter().map(|(id, partition)| (*id, Arc::clone(&partition.topic))).collect();
         // Who will have it counts, not who still does: a second change must not move it again.
-        let current = self
-            .holdings
-            .iter()
-            .map(|(id, holding)| (*id, holding.target))
-            .collect();
+        let current = self.holdings.iter().map(|(id, holding)| (*id, holding.target)).collect();
         assign(&members, &partitions, &current)
     }
 }

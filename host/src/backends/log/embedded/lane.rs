@@ -62,15 +62,10 @@ impl Lanes {
             self.touched.push(id);
         }
         let timestamp_ms = item.timestamp_ms.unwrap_or(now);
-        let chunk = lane
-            .open
-            .get_or_insert_with(|| Builder::new(lane.next, item.tail.len()));
+        let chunk = lane.open.get_or_insert_with(|| Builder::new(lane.next, item.tail.len()));
         let offset = chunk.push(timestamp_ms, &item.tail);
         let full = chunk.is_full();
-        let position = Position {
-            partition: lane.partition.number,
-            offset,
-        };
+        let position = Position { partition: lane.partition.number, offset };
         lane.next = offset + 1;
         if full {
             lane.close_chunk();
@@ -89,13 +84,9 @@ impl Lanes {
         for id in &self.touched {
             let lane = &mut self.lanes[*id as usize];
             lane.close_chunk();
-            lane.sealed
-                .iter()
-                .for_each(|chunk| changes.add_chunk(*id, chunk));
+            lane.sealed.iter().for_each(|chunk| changes.add_chunk(*id, chunk));
         }
-        self.spread
-            .values_mut()
-            .for_each(|turn| *turn = turn.wrapping_add(1));
+        self.spread.values_mut().for_each(|turn| *turn = turn.wrapping_add(1));
     }
 
     /// The chunks of the write at hand, which is over.
@@ -113,8 +104,7 @@ impl Lanes {
 impl Lane {
     fn close_chunk(&mut self) {
         if let Some(open) = self.open.take() {
-            self.sealed
-                .push(open.seal(&mut self.latest, &mut self.bytes));
+            self.sealed.push(open.seal(&mut self.latest, &mut self.bytes));
         }
     }
 }
@@ -129,14 +119,7 @@ mod tests {
         for id in 0..count {
             let range = Range { start: 0, end: 0 };
             let partition = Arc::new(Partition::new(id, "t".into(), id, range));
-            lanes.add(
-                partition,
-                &Ends {
-                    range,
-                    latest: i64::MIN,
-                    bytes: 0,
-                },
-            );
+            lanes.add(partition, &Ends { range, latest: i64::MIN, bytes: 0 });
         }
         lanes
     }
@@ -157,10 +140,7 @@ mod tests {
         let mut partitions = Vec::new();
         for _ in 0..6 {
             partitions.push(lanes.push(&item(10), 0).partition);
-            assert_eq!(
-                lanes.push(&item(10), 0).partition,
-                partitions[partitions.len() - 1]
-            );
+            assert_eq!(lanes.push(&item(10), 0).partition, partitions[partitions.len() - 1]);
             lanes.seal(&mut store.changes());
             assert_eq!(lanes.drain().count(), 1);
         }
@@ -172,9 +152,6 @@ mod tests {
         let mut lanes = lanes(3);
         let positions: Vec<_> = (0..10).map(|_| lanes.push(&item(100 * 1024), 0)).collect();
         let at = |index: usize| (positions[index].partition, positions[index].offset);
-        assert_eq!(
-            (at(0), at(2), at(3), at(8), at(9)),
-            ((0, 0), (0, 2), (1, 0), (2, 2), (0, 3))
-        );
+        assert_eq!((at(0), at(2), at(3), at(8), at(9)), ((0, 0), (0, 2), (1, 0), (2, 2), (0, 3)));
     }
 }

@@ -31,11 +31,7 @@ pub fn load(store: &Store, known: &Topics) -> Result<Loaded> {
     }
     let committed = store.committed()?.into_iter();
     let committed = committed.map(|(partition, group, offset)| ((group.into(), partition), offset));
-    Ok(Loaded {
-        topics,
-        lanes,
-        committed: committed.collect(),
-    })
+    Ok(Loaded { topics, lanes, committed: committed.collect() })
 }
 
 fn load_topic(
@@ -57,9 +53,5 @@ fn load_topic(
         lanes.add(Arc::clone(&partition), &ends);
         partitions.push(partition);
     }
-    Ok(TopicEntry {
-        name,
-        settings: topic.settings,
-        partitions,
-    })
+    Ok(TopicEntry { name, settings: topic.settings, partitions })
 }

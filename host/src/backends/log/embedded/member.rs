@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::{
     super::{
@@ -14,7 +14,7 @@ use super::{
     claim::Claim,
     groups::Told,
     request::Request,
-    shared::Shared,
+    shared::{Shared, closed},
 };
 
 /// A member. Dropping it leaves the group.
@@ -34,32 +34,16 @@ pub struct EmbeddedMember {
 impl EmbeddedMember {
     /// Join a group.
     pub fn join(shared: Arc<Shared>, subscription: Subscription) -> Result<Self> {
-        let Subscription {
-            group,
-            topics,
-            start,
-        } = subscription;
+        let Subscription { group, topics, start } = subscription;
         if group.is_empty() || group.len() > 249 {
             return Err(Error::InvalidTopic(format!(
                 "`{group}` cannot be a group; use 1 to 249 bytes"
             )));
         }
         let present = shared.topics.load();
-        let known = topics
-            .iter()
-            .filter(|topic| present.get(topic).is_ok())
-            .cloned()
-            .collect();
+        let known = topics.iter().filter(|topic| present.get(topic).is_ok()).cloned().collect();
         let (id, wake) = shared.groups.join(&group, topics);
-        Ok(Self {
-            shared,
-            group,
-            id,
-            wake,
-            start,
-            known,
-            taking: Vec::new(),
-        })
+        Ok(Self { shared, group, id, wake, start, known, taking: Vec::new() })
     }
 
     async fn next_change(&mut self) -> Result<Change> {
@@ -104,18 +88,14 @@ impl EmbeddedMember {
         };
         let place = self.shared.place(&claim.partition, start).await?;
         let keep = start != Start::Earliest;
-        let take = |reply| Request::Claim {
-            claim: claim.clone(),
-            start: place,
-            keep,
-            reply,
-        };
+        let take = |reply| Request::Claim { claim: claim.clone(), start: place, keep, reply };
         let position = self.shared.ask(take).await?;
         Ok(EmbeddedReader {
             shared: Arc::clone(&self.shared),
             partition: claim.partition.describe(),
             claim: claim.clone(),
             position,
+            last_commit: None,
         })
     }
 }
@@ -137,6 +117,8 @@ struct EmbeddedReader {
     partition: Partition,
     claim: Claim,
     position: u64,
+    /// Ends when the last commit was handed to the writer, or was given up.
+    last_commit: Option<oneshot::Receiver<()>>,
 }
 
 impl Reader for EmbeddedReader {
@@ -146,10 +128,7 @@ impl Reader for EmbeddedReader {
 
     fn next(&mut self, limit: Limit) -> BoxFuture<'_, Result<Batch>> {
         async move {
-            let batch = self
-                .shared
-                .read(&self.claim.partition, self.position, limit)
-                .await?;
+            let batch = self.shared.read(&self.claim.partition, self.position, limit).await?;
             self.position = batch.next;
             Ok(batch)
         }
@@ -160,22 +139,29 @@ impl Reader for EmbeddedReader {
         self.position = offset;
     }
 
-    fn commit(&mut self, offset: u64) -> BoxFuture<'_, Result<()>> {
+    fn commit(&mut self, offset: u64) -> BoxFuture<'static, Result<()>> {
         self.commit_with(Vec::new(), offset)
     }
 
-    fn commit_with(&mut self, outputs: Vec<Outgoing>, offset: u64) -> BoxFuture<'_, Result<()>> {
+    fn commit_with(
+        &mut self,
+        outputs: Vec<Outgoing>,
+        offset: u64,
+    ) -> BoxFuture<'static, Result<()>> {
+        let (handed_over, later) = oneshot::channel();
+        let earlier = self.last_commit.replace(later);
+        let (shared, claim) = (Arc::clone(&self.shared), self.claim.clone());
         async move {
-            let outputs = self.shared.resolve_all(outputs)?;
-            let claim = self.claim.clone();
-            self.shared
-                .ask(|reply| Request::Commit {
-                    claim,
-                    offset,
-                    outputs,
-                    reply,
-                })
-                .await
+            let outputs = shared.resolve_all(outputs)?;
+            if let Some(earlier) = earlier {
+                // An error says that it was dropped: it cannot come after this one.
+                let _: std::result::Result<(), _> = earlier.await;
+            }
+            let request = |reply| Request::Commit { claim, offset, outputs, reply };
+            let answer = shared.hand_over(request).await?;
+            // The writer keeps the order from here on, so the next may share its sync.
+            drop(handed_over);
+            answer.await.map_err(|_| closed())?
         }
         .boxed()
     }

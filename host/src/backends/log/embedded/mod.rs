@@ -97,9 +97,7 @@ impl Embedded {
     pub async fn open(settings: Settings) -> Result<Self> {
         let runtime = Handle::current();
         let opened = tokio::task::spawn_blocking(move || Self::open_blocking(settings, runtime));
-        opened
-            .await
-            .map_err(|error| Error::Unavailable(format!("opening failed: {error}")))?
+        opened.await.map_err(|error| Error::Unavailable(format!("opening failed: {error}")))?
     }
 
     fn open_blocking(settings: Settings, runtime: Handle) -> Result<Self> {
@@ -108,27 +106,16 @@ impl Embedded {
         let deadline = settings.revoke_deadline;
         let groups = |topics| groups::Groups::new(topics, deadline, runtime.clone());
         let (queue, requests) = mpsc::channel(writer::QUEUE);
-        let shared = Arc::new(Shared::new(
-            loaded.topics,
-            groups,
-            queue,
-            store,
-            loaded.committed,
-        ));
+        let shared = Arc::new(Shared::new(loaded.topics, groups, queue, store, loaded.committed));
         let tail = partition::TailBudget::new(settings.tail_bytes);
         let writer = Writer::new(Arc::clone(&shared), settings.directory, loaded.lanes, tail);
-        let thread = thread::Builder::new()
-            .name("log-writer".into())
-            .spawn(move || writer.run(requests));
+        let thread =
+            thread::Builder::new().name("log-writer".into()).spawn(move || writer.run(requests));
         let thread = thread
             .map_err(|error| Error::Unavailable(format!("no thread for the writer: {error}")))?;
         let retention = retention::run(Arc::clone(&shared), settings.retention_check);
         let retention = runtime.spawn(retention).abort_handle();
-        Ok(Self {
-            shared,
-            writer: Mutex::new(Some(thread)),
-            retention,
-        })
+        Ok(Self { shared, writer: Mutex::new(Some(thread)), retention })
     }
 
     /// Write what was handed in, sync and close the files. Later calls answer
@@ -154,17 +141,12 @@ impl Embedded {
         let written = if items.is_empty() {
             Ok(Vec::new())
         } else {
-            self.shared
-                .ask(|reply| Request::Produce { items, reply })
-                .await
+            self.shared.ask(|reply| Request::Produce { items, reply }).await
         };
         let mut positions = match written {
             Ok(positions) => positions.into_iter(),
             Err(error) => {
-                return answers
-                    .into_iter()
-                    .map(|answer| answer.and(Err(error.clone())))
-                    .collect();
+                return answers.into_iter().map(|answer| answer.and(Err(error.clone()))).collect();
             }
         };
         let lost = || Error::Unavailable("the writer gave no answer".into());
@@ -180,20 +162,11 @@ impl Embedded {
         for partition in &topic.partitions {
             offsets.push((partition.id, self.shared.place(partition, to).await?));
         }
-        let room = self
-            .shared
-            .queue
-            .reserve()
-            .await
-            .map_err(|_| shared::closed())?;
+        let room = self.shared.queue.reserve().await.map_err(|_| shared::closed())?;
         let (reply, answer) = oneshot::channel();
         // Under the lock of the groups: whoever joins later asks the writer later, too.
         self.shared.groups.while_idle(group, || {
-            room.send(Request::Move {
-                group: group.into(),
-                offsets,
-                reply,
-            })
+            room.send(Request::Move { group: group.into(), offsets, reply })
         })?;
         answer.await.map_err(|_| shared::closed())?
     }
@@ -202,10 +175,7 @@ impl Embedded {
         let held = self.shared.groups.held();
         let mut places: BTreeMap<_, _> = held.into_iter().map(|key| (key, None)).collect();
         places.extend(
-            self.shared
-                .committed()
-                .iter()
-                .map(|(key, offset)| (key.clone(), Some(*offset))),
+            self.shared.committed().iter().map(|(key, offset)| (key.clone(), Some(*offset))),
         );
         let topics = self.shared.topics.load();
         let partitions: HashMap<u32, _> = topics
@@ -231,11 +201,7 @@ impl Drop for Embedded {
         while let Err(TrySendError::Full(_)) = self.shared.queue.try_send(Request::Close) {
             thread::sleep(Duration::from_millis(1));
         }
-        let writer = self
-            .writer
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if writer.is_some_and(|writer| writer.join().is_err()) {
             tracing::error!("the writer of the log panicked");
         }
@@ -245,13 +211,7 @@ impl Drop for Embedded {
 
 impl Log for Embedded {
     fn topics(&self) -> BoxFuture<'_, Result<Vec<Topic>>> {
-        let topics = self
-            .shared
-            .topics
-            .load()
-            .iter()
-            .map(|topic| topic.describe())
-            .collect();
+        let topics = self.shared.topics.load().iter().map(|topic| topic.describe()).collect();
         async move { Ok(topics) }.boxed()
     }
 
@@ -259,13 +219,7 @@ impl Log for Embedded {
         let (name, checked) = (Arc::from(topic), topics::check(topic, &settings));
         async move {
             checked?;
-            self.shared
-                .ask(|reply| Request::Create {
-                    name,
-                    settings,
-                    reply,
-                })
-                .await
+            self.shared.ask(|reply| Request::Create { name, settings, reply }).await
         }
         .boxed()
     }
@@ -285,9 +239,8 @@ impl Log for Embedded {
 
     fn range(&self, partition: Partition) -> BoxFuture<'_, Result<Range>> {
         let topics = self.shared.topics.load();
-        let range = topics
-            .partition(&partition.topic, partition.partition)
-            .map(|found| found.range());
+        let range =
+            topics.partition(&partition.topic, partition.partition).map(|found| found.range());
         async move { range }.boxed()
     }
 

@@ -44,18 +44,12 @@ impl Partition {
     /// Which records it keeps.
     pub fn range(&self) -> Range {
         let end = *self.end.borrow();
-        Range {
-            start: self.start.load(Ordering::Acquire).min(end),
-            end,
-        }
+        Range { start: self.start.load(Ordering::Acquire).min(end), end }
     }
 
     /// What the outside calls it.
     pub fn describe(&self) -> log::Partition {
-        log::Partition {
-            topic: Arc::clone(&self.topic),
-            partition: self.number,
-        }
+        log::Partition { topic: Arc::clone(&self.topic), partition: self.number }
     }
 
     /// How far a group is in it.
@@ -118,11 +112,7 @@ impl Partition {
             let skipped = from.saturating_sub(chunk.base);
             records += u64::from(chunk.count) - skipped;
             // Of a chunk that is entered in the middle, unknown: count nothing.
-            bytes += if skipped == 0 {
-                chunk.packed().len()
-            } else {
-                0
-            };
+            bytes += if skipped == 0 { chunk.packed().len() } else { 0 };
             wanted
         });
         Some(chunks.cloned().collect())
@@ -143,18 +133,12 @@ pub struct TailBudget {
 impl TailBudget {
     /// An empty budget of `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            held: 0,
-            order: VecDeque::new(),
-        }
+        Self { limit, held: 0, order: VecDeque::new() }
     }
 
     /// Forget all chunks.
     pub fn clear(&mut self) {
-        self.order
-            .drain(..)
-            .for_each(|(partition, _)| partition.evict());
+        self.order.drain(..).for_each(|(partition, _)| partition.evict());
         self.held = 0;
     }
 
@@ -201,11 +185,7 @@ mod tests {
         budget.publish(&first, chunk(0));
         budget.publish(&second, chunk(0));
         budget.publish(&first, chunk(2));
-        let limit = Limit {
-            records: 10,
-            bytes: 10_000,
-            wait: Duration::ZERO,
-        };
+        let limit = Limit { records: 10, bytes: 10_000, wait: Duration::ZERO };
         assert!(first.recent(0, limit).is_none());
         assert_eq!(first.recent(2, limit).unwrap()[0].base, 2);
         assert_eq!(second.recent(1, limit).unwrap()[0].base, 0);
@@ -216,11 +196,7 @@ mod tests {
         let partition = partition();
         (0..10).for_each(|index| partition.publish(chunk(index * 2)));
         let bases = |from, records, bytes| {
-            let limit = Limit {
-                records,
-                bytes,
-                wait: Duration::ZERO,
-            };
+            let limit = Limit { records, bytes, wait: Duration::ZERO };
             let chunks = partition.recent(from, limit).unwrap();
             chunks.iter().map(|chunk| chunk.base).collect::<Vec<_>>()
         };
@@ -229,16 +205,7 @@ mod tests {
         assert_eq!(bases(2, 100, 250), [2, 4]);
         assert_eq!(bases(19, 100, 1), [18]);
         assert!(
-            partition
-                .recent(
-                    20,
-                    Limit {
-                        records: 1,
-                        bytes: 1,
-                        wait: Duration::ZERO
-                    }
-                )
-                .is_none()
+            partition.recent(20, Limit { records: 1, bytes: 1, wait: Duration::ZERO }).is_none()
         );
     }
 }

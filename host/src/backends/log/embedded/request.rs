@@ -11,6 +11,9 @@ use super::{
     topics::Item,
 };
 
+/// Where an answer goes.
+pub type Reply<T> = oneshot::Sender<Result<T>>;
+
 /// Something to make durable. Each is answered once it is.
 pub enum Request {
     /// Answer what is in the queue and end.
@@ -20,7 +23,7 @@ pub enum Request {
         /// The records.
         items: Vec<Item>,
         /// Where each landed, in order.
-        reply: oneshot::Sender<Result<Vec<Position>>>,
+        reply: Reply<Vec<Position>>,
     },
     /// Commit an offset and write the records that come of it.
     Commit {
@@ -31,7 +34,7 @@ pub enum Request {
         /// The records.
         outputs: Vec<Item>,
         /// Done.
-        reply: oneshot::Sender<Result<()>>,
+        reply: Reply<()>,
     },
     /// Take a partition over from whoever had it: earlier claims can commit no more.
     Claim {
@@ -42,7 +45,7 @@ pub enum Request {
         /// Whether to commit that start, so that it does not move with the partition's end.
         keep: bool,
         /// The offset to read from.
-        reply: oneshot::Sender<Result<u64>>,
+        reply: Reply<u64>,
     },
     /// Move a group that nobody reads.
     Move {
@@ -51,7 +54,7 @@ pub enum Request {
         /// Partition ids with their new offsets.
         offsets: Vec<(u32, u64)>,
         /// Done.
-        reply: oneshot::Sender<Result<()>>,
+        reply: Reply<()>,
     },
     /// Create a topic with valid settings.
     Create {
@@ -60,7 +63,7 @@ pub enum Request {
         /// What it is created with.
         settings: TopicSettings,
         /// Done.
-        reply: oneshot::Sender<Result<()>>,
+        reply: Reply<()>,
     },
     /// Delete chunks.
     Trim {
@@ -71,7 +74,7 @@ pub enum Request {
         /// The first offset that stays.
         start: u64,
         /// Done.
-        reply: oneshot::Sender<Result<()>>,
+        reply: Reply<()>,
     },
 }
 
@@ -90,11 +93,11 @@ impl Request {
 /// An answer that waits for the write.
 pub enum Answer {
     /// To [`Request::Produce`].
-    Produced(oneshot::Sender<Result<Vec<Position>>>, Vec<Position>),
+    Produced(Reply<Vec<Position>>, Vec<Position>),
     /// To [`Request::Claim`].
-    Claimed(oneshot::Sender<Result<u64>>, u64),
+    Claimed(Reply<u64>, u64),
     /// To all others.
-    Done(oneshot::Sender<Result<()>>),
+    Done(Reply<()>),
 }
 
 impl Answer {

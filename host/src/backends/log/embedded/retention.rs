@@ -54,22 +54,13 @@ async fn trim(
         return Ok(false);
     }
     let keep = Keep::of(settings);
-    let (bases, start) = shared
-        .on_disk(move |store| expired(store, id, range, keep))
-        .await?;
+    let (bases, start) = shared.on_disk(move |store| expired(store, id, range, keep)).await?;
     if bases.is_empty() {
         return Ok(false);
     }
     let more = bases.len() == MOST_CHUNKS;
     let partition = Arc::clone(partition);
-    shared
-        .ask(|reply| Request::Trim {
-            partition,
-            bases,
-            start,
-            reply,
-        })
-        .await?;
+    shared.ask(|reply| Request::Trim { partition, bases, start, reply }).await?;
     Ok(more)
 }
 
@@ -85,10 +76,7 @@ struct Keep {
 impl Keep {
     fn of(settings: &TopicSettings) -> Self {
         let since = |age: u64| now_ms().saturating_sub_unsigned(age);
-        Self {
-            since: settings.retention_ms.map(since),
-            bytes: settings.retention_bytes,
-        }
+        Self { since: settings.retention_ms.map(since), bytes: settings.retention_bytes }
     }
 }
 
@@ -96,10 +84,7 @@ impl Keep {
 fn expired(store: &Store, id: u32, range: Range, keep: Keep) -> Result<(Vec<u64>, u64)> {
     let (mut bases, mut start) = (Vec::new(), range.start);
     let written = store.ends(id)?.bytes;
-    for chunk in store
-        .chunks_from(id, range.start, range.end)?
-        .take(MOST_CHUNKS)
-    {
+    for chunk in store.chunks_from(id, range.start, range.end)?.take(MOST_CHUNKS) {
         let chunk = chunk?;
         let behind = written - (chunk.before() + chunk.packed().len() as u64);
         let old = keep.since.is_some_and(|since| chunk.newest() < since);

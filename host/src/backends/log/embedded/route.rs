@@ -14,20 +14,14 @@ fn murmur2(bytes: &[u8]) -> u32 {
     let mut hash = SEED ^ bytes.len() as u32;
     let mut words = bytes.chunks_exact(4);
     for word in &mut words {
-        let mut part = word
-            .iter()
-            .rev()
-            .fold(0u32, |part, byte| part << 8 | u32::from(*byte));
+        let mut part = word.iter().rev().fold(0u32, |part, byte| part << 8 | u32::from(*byte));
         part = part.wrapping_mul(MIX);
         part ^= part >> 24;
         hash = hash.wrapping_mul(MIX) ^ part.wrapping_mul(MIX);
     }
     let rest = words.remainder();
     if !rest.is_empty() {
-        hash ^= rest
-            .iter()
-            .rev()
-            .fold(0u32, |part, byte| part << 8 | u32::from(*byte));
+        hash ^= rest.iter().rev().fold(0u32, |part, byte| part << 8 | u32::from(*byte));
         hash = hash.wrapping_mul(MIX);
     }
     hash ^= hash >> 13;
@@ -47,10 +41,7 @@ mod tests {
             ("foobar", -790_332_482),
             ("a-little-bit-long-string", -985_981_536),
             ("a-little-bit-longer-string", -1_486_304_829),
-            (
-                "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8",
-                -58_897_971,
-            ),
+            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
         ];
         for (key, hash) in known {
             assert_eq!(murmur2(key.as_bytes()) as i32, hash, "{key}");

@@ -16,7 +16,7 @@ use super::{
     chunk,
     groups::Groups,
     partition::Partition,
-    request::Request,
+    request::{Reply, Request},
     store::Store,
     topics::{Item, Topics},
 };
@@ -58,22 +58,22 @@ impl Shared {
 
     /// The durable offsets of groups.
     pub fn committed(&self) -> MutexGuard<'_, Committed> {
-        self.committed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.committed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hand the writer a request, and wait for its answer.
-    pub async fn ask<T>(
+    pub async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T> {
+        self.hand_over(request).await?.await.map_err(|_| closed())?
+    }
+
+    /// Hand the writer a request: it comes before all that are handed over later.
+    pub async fn hand_over<T>(
         &self,
-        request: impl FnOnce(oneshot::Sender<Result<T>>) -> Request,
-    ) -> Result<T> {
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Result<oneshot::Receiver<Result<T>>> {
         let (reply, answer) = oneshot::channel();
-        self.queue
-            .send(request(reply))
-            .await
-            .map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())?
+        self.queue.send(request(reply)).await.map_err(|_| closed())?;
+        Ok(answer)
     }
 
     /// Find where each record goes; the first that cannot go anywhere refuses them all.
@@ -88,15 +88,12 @@ impl Shared {
             return self.read_now(partition, from, range, limit).await;
         }
         let mut end = partition.watch_end();
-        let arrived = matches!(
-            time::timeout(limit.wait, end.wait_for(|end| from < *end)).await,
-            Ok(Ok(_))
-        );
+        let arrived =
+            matches!(time::timeout(limit.wait, end.wait_for(|end| from < *end)).await, Ok(Ok(_)));
         if !arrived {
             return Ok(Batch::new(&partition.topic, partition.number, from, 0));
         }
-        self.read_now(partition, from, partition.range(), limit)
-            .await
+        self.read_now(partition, from, partition.range(), limit).await
     }
 
     /// Read what is there; `from` lies before the end.
@@ -112,18 +109,10 @@ impl Shared {
             Some(chunks) => chunks,
             None => {
                 let id = partition.id;
-                self.on_disk(move |store| store.scan(id, from, range.end, limit))
-                    .await?
+                self.on_disk(move |store| store.scan(id, from, range.end, limit)).await?
             }
         };
-        Ok(chunk::batch_of(
-            &partition.topic,
-            partition.number,
-            &chunks,
-            from,
-            range.end,
-            limit,
-        ))
+        Ok(chunk::batch_of(&partition.topic, partition.number, &chunks, from, range.end, limit))
     }
 
     /// The offset of a start, within what is kept now.
@@ -133,10 +122,7 @@ impl Shared {
             Start::Earliest => Ok(range.start),
             Start::Latest => Ok(range.end),
             Start::Offset(offset) => Ok(offset.clamp(range.start, range.end)),
-            Start::Time(time) => {
-                self.on_disk(move |store| store.first_at(id, range, time))
-                    .await
-            }
+            Start::Time(time) => self.on_disk(move |store| store.first_at(id, range, time)).await,
         }
     }
 

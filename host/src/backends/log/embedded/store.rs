@@ -63,21 +63,15 @@ impl Store {
             })?;
         let chunks = database
             .keyspace("chunks", || {
-                KeyspaceCreateOptions::default()
-                    .max_memtable_size(32 << 20)
-                    .with_kv_separation(Some(
-                        KvSeparationOptions::default().separation_threshold(4096),
-                    ))
+                KeyspaceCreateOptions::default().max_memtable_size(32 << 20).with_kv_separation(
+                    Some(KvSeparationOptions::default().separation_threshold(4096)),
+                )
             })
             .map_err(|error| failed("open the log", &error))?;
         let state = database
             .keyspace("state", KeyspaceCreateOptions::default)
             .map_err(|error| failed("open the log", &error))?;
-        Ok(Self {
-            database,
-            chunks,
-            state,
-        })
+        Ok(Self { database, chunks, state })
     }
 
     /// All topics by name.
@@ -85,9 +79,8 @@ impl Store {
         self.state
             .prefix([b't'])
             .map(|entry| {
-                let (key, value) = entry
-                    .into_inner()
-                    .map_err(|error| failed("read topics", &error))?;
+                let (key, value) =
+                    entry.into_inner().map_err(|error| failed("read topics", &error))?;
                 let topic = serde_json::from_slice(&value)
                     .map_err(|error| failed("read topics", &error))?;
                 Ok((String::from_utf8_lossy(&key[1..]).into_owned(), topic))
@@ -100,9 +93,8 @@ impl Store {
         self.state
             .prefix([b'c'])
             .map(|entry| {
-                let (key, value) = entry
-                    .into_inner()
-                    .map_err(|error| failed("read groups", &error))?;
+                let (key, value) =
+                    entry.into_inner().map_err(|error| failed("read groups", &error))?;
                 let partition = number32(key.get(1..5))?;
                 let group = String::from_utf8_lossy(&key[5..]).into_owned();
                 Ok((partition, group, number64(Some(&value))?))
@@ -112,36 +104,22 @@ impl Store {
 
     /// How a partition stands on disk.
     pub fn ends(&self, partition: u32) -> Result<Ends> {
-        let first = self
-            .state
-            .get(start_key(partition))
-            .map_err(|error| failed("read", &error))?;
+        let first = self.state.get(start_key(partition)).map_err(|error| failed("read", &error))?;
         let start = first.map_or(Ok(0), |value| number64(Some(&value)))?;
         Ok(match self.chunk_at(partition, u64::MAX)? {
             Some(last) => Ends {
-                range: Range {
-                    start,
-                    end: last.end(),
-                },
+                range: Range { start, end: last.end() },
                 latest: last.latest(),
                 bytes: last.before() + last.packed().len() as u64,
             },
-            None => Ends {
-                range: Range { start, end: start },
-                latest: i64::MIN,
-                bytes: 0,
-            },
+            None => Ends { range: Range { start, end: start }, latest: i64::MIN, bytes: 0 },
         })
     }
 
     /// The chunk that holds `offset`, or the last before it.
     pub fn chunk_at(&self, partition: u32, offset: u64) -> Result<Option<Chunk>> {
         let range = chunk_key(partition, 0)..=chunk_key(partition, offset);
-        self.chunks
-            .range(range)
-            .next_back()
-            .map(read_chunk)
-            .transpose()
+        self.chunks.range(range).next_back().map(read_chunk).transpose()
     }
 
     /// The chunks from the one that holds `from` on, below `end`, until they fill the limit. Blocks.
@@ -155,11 +133,7 @@ impl Store {
             }
             records += chunk.end() - chunk.base.max(from);
             // What lies before `from` is not known to be small, so the first counts nothing.
-            bytes += if chunk.base >= from {
-                chunk.packed().len()
-            } else {
-                0
-            };
+            bytes += if chunk.base >= from { chunk.packed().len() } else { 0 };
             chunks.push(chunk);
             if records >= u64::from(limit.records) || bytes > limit.bytes as usize {
                 break;
@@ -176,12 +150,7 @@ impl Store {
         end: u64,
     ) -> Result<impl Iterator<Item = Result<Chunk>> + use<>> {
         let upto = chunk_key(partition, 0)..=chunk_key(partition, from);
-        let entered = self
-            .chunks
-            .range(upto)
-            .next_back()
-            .map(|entry| entry.key())
-            .transpose();
+        let entered = self.chunks.range(upto).next_back().map(|entry| entry.key()).transpose();
         let entered = entered.map_err(|error| failed("read", &error))?;
         let first = entered.map_or(Ok(from), |key| number64(key.get(4..)))?;
         let range = chunk_key(partition, first)..chunk_key(partition, end.max(first));
@@ -212,10 +181,7 @@ impl Store {
 
     /// An empty set of changes.
     pub fn changes(&self) -> Changes<'_> {
-        let batch = self
-            .database
-            .batch()
-            .durability(Some(PersistMode::SyncData));
+        let batch = self.database.batch().durability(Some(PersistMode::SyncData));
         Changes { store: self, batch }
     }
 }
@@ -236,26 +202,22 @@ impl Changes<'_> {
     /// Delete the chunks with these base offsets; `start` is the first offset that stays.
     pub fn trim(&mut self, partition: u32, bases: &[u64], start: u64) {
         for base in bases {
-            self.batch
-                .remove(&self.store.chunks, chunk_key(partition, *base));
+            self.batch.remove(&self.store.chunks, chunk_key(partition, *base));
         }
-        self.batch
-            .insert(&self.store.state, start_key(partition), start.to_be_bytes());
+        self.batch.insert(&self.store.state, start_key(partition), start.to_be_bytes());
     }
 
     /// Add a topic.
     pub fn add_topic(&mut self, name: &str, topic: &StoredTopic) -> Result<()> {
         let value = serde_json::to_vec(topic).map_err(|error| failed("store a topic", &error))?;
-        self.batch
-            .insert(&self.store.state, [b"t", name.as_bytes()].concat(), value);
+        self.batch.insert(&self.store.state, [b"t", name.as_bytes()].concat(), value);
         Ok(())
     }
 
     /// Set a group's committed offset.
     pub fn commit_offset(&mut self, group: &str, partition: u32, offset: u64) {
         let key = [b"c", &partition.to_be_bytes()[..], group.as_bytes()].concat();
-        self.batch
-            .insert(&self.store.state, key, offset.to_be_bytes());
+        self.batch.insert(&self.store.state, key, offset.to_be_bytes());
     }
 
     /// Write all, sync, and only then show it to readers of the store. Blocks for the sync.
@@ -289,16 +251,12 @@ fn start_key(partition: u32) -> [u8; 5] {
 
 fn number32(bytes: Option<&[u8]>) -> Result<u32> {
     let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
-    bytes
-        .map(u32::from_be_bytes)
-        .ok_or_else(|| failed("read", &"a key is cut off"))
+    bytes.map(u32::from_be_bytes).ok_or_else(|| failed("read", &"a key is cut off"))
 }
 
 fn number64(bytes: Option<&[u8]>) -> Result<u64> {
     let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
-    bytes
-        .map(u64::from_be_bytes)
-        .ok_or_else(|| failed("read", &"a number is cut off"))
+    bytes.map(u64::from_be_bytes).ok_or_else(|| failed("read", &"a number is cut off"))
 }
 
 fn failed(doing: &str, error: &dyn std::fmt::Display) -> Error {

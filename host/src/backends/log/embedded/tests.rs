@@ -50,11 +50,7 @@ impl Subject for Home {
 
 fn settings(directory: &Path) -> Settings {
     let retention_check = Duration::from_secs(3600);
-    Settings {
-        retention_check,
-        tail_bytes: 1 << 20,
-        ..Settings::new(directory)
-    }
+    Settings { retention_check, tail_bytes: 1 << 20, ..Settings::new(directory) }
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -73,27 +69,16 @@ fn copy(from: &Path, to: &Path) {
 contract::promises!(Home::open());
 
 fn place(partition: u32) -> Partition {
-    Partition {
-        topic: "t".into(),
-        partition,
-    }
+    Partition { topic: "t".into(), partition }
 }
 
 fn limit(records: u32) -> Limit {
-    Limit {
-        records,
-        bytes: 16 << 20,
-        wait: Duration::from_secs(30),
-    }
+    Limit { records, bytes: 16 << 20, wait: Duration::from_secs(30) }
 }
 
 fn record(value: &[u8], timestamp_ms: Option<i64>) -> Outgoing {
     let record = Outgoing::new("t".into(), None, Some(value), &[]);
-    Outgoing {
-        partition: Some(0),
-        timestamp_ms,
-        ..record
-    }
+    Outgoing { partition: Some(0), timestamp_ms, ..record }
 }
 
 async fn create(log: &Embedded, settings: TopicSettings) {
@@ -103,9 +88,7 @@ async fn create(log: &Embedded, settings: TopicSettings) {
 /// Write records of 1,000 bytes, each in a chunk of its own.
 async fn send(log: &Embedded, count: usize, timestamp_ms: Option<i64>) {
     for _ in 0..count {
-        log.produce(vec![record(&[b'x'; 1000], timestamp_ms)]).await[0]
-            .as_ref()
-            .unwrap();
+        log.produce(vec![record(&[b'x'; 1000], timestamp_ms)]).await[0].as_ref().unwrap();
     }
 }
 
@@ -116,28 +99,13 @@ fn now_ms() -> i64 {
 #[tokio::test]
 async fn records_that_left_memory_come_from_the_disk() {
     let directory = tempfile::tempdir().unwrap();
-    let tiny = Settings {
-        tail_bytes: 10_000,
-        ..settings(directory.path())
-    };
+    let tiny = Settings { tail_bytes: 10_000, ..settings(directory.path()) };
     let log = Embedded::open(tiny).await.unwrap();
-    create(
-        &log,
-        TopicSettings {
-            partitions: 1,
-            ..TopicSettings::default()
-        },
-    )
-    .await;
+    create(&log, TopicSettings { partitions: 1, ..TopicSettings::default() }).await;
     for base in 0..5 {
         let records =
             (0..1000).map(|index| record(format!("{}", base * 1000 + index).as_bytes(), None));
-        assert!(
-            log.produce(records.collect())
-                .await
-                .iter()
-                .all(Result::is_ok)
-        );
+        assert!(log.produce(records.collect()).await.iter().all(Result::is_ok));
     }
     let (mut next, mut seen) = (0, 0);
     while next < 5000 {
@@ -154,28 +122,19 @@ async fn records_that_left_memory_come_from_the_disk() {
 #[tokio::test]
 async fn old_records_are_deleted_and_offsets_never_come_back() {
     let mut home = Home::open().await;
-    let settings_of = TopicSettings {
-        partitions: 1,
-        retention_ms: Some(60_000),
-        ..TopicSettings::default()
-    };
+    let settings_of =
+        TopicSettings { partitions: 1, retention_ms: Some(60_000), ..TopicSettings::default() };
     create(home.log(), settings_of).await;
     send(home.log(), 3, Some(now_ms() - 120_000)).await;
     send(home.log(), 2, None).await;
     home.log().delete_old().await.unwrap();
-    assert_eq!(
-        home.log().range(place(0)).await.unwrap(),
-        Range { start: 3, end: 5 }
-    );
+    assert_eq!(home.log().range(place(0)).await.unwrap(), Range { start: 3, end: 5 });
     let batch = home.log().read(place(0), 0, limit(10)).await.unwrap();
     assert_eq!((batch.records().next().unwrap().offset, batch.next), (3, 5));
     send(home.log(), 1, Some(now_ms() - 120_000)).await;
 
     home = home.restarted().await;
-    assert_eq!(
-        home.log().range(place(0)).await.unwrap(),
-        Range { start: 3, end: 6 }
-    );
+    assert_eq!(home.log().range(place(0)).await.unwrap(), Range { start: 3, end: 6 });
 }
 
 #[tokio::test]
@@ -183,131 +142,67 @@ async fn a_partition_emptied_by_retention_goes_on_counting_after_a_restart() {
     let home = Home::open().await;
     create(
         home.log(),
-        TopicSettings {
-            retention_ms: Some(1),
-            partitions: 1,
-            ..TopicSettings::default()
-        },
+        TopicSettings { retention_ms: Some(1), partitions: 1, ..TopicSettings::default() },
     )
     .await;
     send(home.log(), 4, Some(1000)).await;
     home.log().delete_old().await.unwrap();
-    assert_eq!(
-        home.log().range(place(0)).await.unwrap(),
-        Range { start: 4, end: 4 }
-    );
+    assert_eq!(home.log().range(place(0)).await.unwrap(), Range { start: 4, end: 4 });
     let home = home.restarted().await;
-    assert_eq!(
-        home.log().range(place(0)).await.unwrap(),
-        Range { start: 4, end: 4 }
-    );
-    assert_eq!(
-        home.log().produce(vec![record(b"x", None)]).await[0]
-            .as_ref()
-            .unwrap()
-            .offset,
-        4
-    );
+    assert_eq!(home.log().range(place(0)).await.unwrap(), Range { start: 4, end: 4 });
+    assert_eq!(home.log().produce(vec![record(b"x", None)]).await[0].as_ref().unwrap().offset, 4);
 }
 
 #[tokio::test]
 async fn the_oldest_records_go_when_a_partition_grows_too_large() {
     let home = Home::open().await;
-    let small = TopicSettings {
-        partitions: 1,
-        retention_bytes: Some(3000),
-        ..TopicSettings::default()
-    };
+    let small =
+        TopicSettings { partitions: 1, retention_bytes: Some(3000), ..TopicSettings::default() };
     create(home.log(), small).await;
     send(home.log(), 10, None).await;
     home.log().delete_old().await.unwrap();
     // A record takes 1,032 bytes; three of them are the least that hold 3,000.
-    assert_eq!(
-        home.log().range(place(0)).await.unwrap(),
-        Range { start: 7, end: 10 }
-    );
+    assert_eq!(home.log().range(place(0)).await.unwrap(), Range { start: 7, end: 10 });
     home.log().delete_old().await.unwrap();
-    assert_eq!(
-        home.log().range(place(0)).await.unwrap(),
-        Range { start: 7, end: 10 }
-    );
+    assert_eq!(home.log().range(place(0)).await.unwrap(), Range { start: 7, end: 10 });
 }
 
 #[tokio::test]
 async fn a_member_that_is_late_to_let_go_is_fenced() {
     let directory = tempfile::tempdir().unwrap();
     let revoke_deadline = Duration::from_millis(20);
-    let log = Embedded::open(Settings {
-        revoke_deadline,
-        ..settings(directory.path())
-    })
-    .await
-    .unwrap();
-    create(
-        &log,
-        TopicSettings {
-            partitions: 2,
-            ..TopicSettings::default()
-        },
-    )
-    .await;
-    let subscription = Subscription {
-        group: "g".into(),
-        topics: vec!["t".into()],
-        start: Start::Earliest,
-    };
+    let log =
+        Embedded::open(Settings { revoke_deadline, ..settings(directory.path()) }).await.unwrap();
+    create(&log, TopicSettings { partitions: 2, ..TopicSettings::default() }).await;
+    let subscription =
+        Subscription { group: "g".into(), topics: vec!["t".into()], start: Start::Earliest };
     let mut first = log.join(subscription.clone()).await.unwrap();
-    let Change::Assigned(mut stuck) = first.next().await.unwrap() else {
-        panic!("no partitions")
-    };
+    let Change::Assigned(mut stuck) = first.next().await.unwrap() else { panic!("no partitions") };
     let mut second = log.join(subscription).await.unwrap();
     // Never asks what it is to let go.
-    let Change::Assigned(got) = second.next().await.unwrap() else {
-        panic!("no partition")
-    };
+    let Change::Assigned(got) = second.next().await.unwrap() else { panic!("no partition") };
     let moved = got[0].partition().clone();
     for reader in &mut stuck {
         let committed = reader.commit(0).await;
-        assert_eq!(
-            matches!(committed, Err(Error::Fenced { .. })),
-            *reader.partition() == moved
-        );
+        assert_eq!(matches!(committed, Err(Error::Fenced { .. })), *reader.partition() == moved);
     }
 }
 
 #[tokio::test]
 async fn a_closed_log_says_so_and_can_be_opened_again() {
     let mut home = Home::open().await;
-    create(
-        home.log(),
-        TopicSettings {
-            partitions: 1,
-            ..TopicSettings::default()
-        },
-    )
-    .await;
+    create(home.log(), TopicSettings { partitions: 1, ..TopicSettings::default() }).await;
     send(home.log(), 2, None).await;
-    let subscription = Subscription {
-        group: "g".into(),
-        topics: vec!["t".into()],
-        start: Start::Earliest,
-    };
+    let subscription =
+        Subscription { group: "g".into(), topics: vec!["t".into()], start: Start::Earliest };
     let mut member = home.log().join(subscription).await.unwrap();
     let Change::Assigned(mut readers) = member.next().await.unwrap() else {
         panic!("no partition")
     };
     home.log.take().unwrap().close().await;
-    assert!(matches!(
-        readers[0].commit(1).await,
-        Err(Error::Unavailable(_))
-    ));
-    let again = Embedded::open(settings(home.directory.path()))
-        .await
-        .unwrap();
-    assert_eq!(
-        again.range(place(0)).await.unwrap(),
-        Range { start: 0, end: 2 }
-    );
+    assert!(matches!(readers[0].commit(1).await, Err(Error::Unavailable(_))));
+    let again = Embedded::open(settings(home.directory.path())).await.unwrap();
+    assert_eq!(again.range(place(0)).await.unwrap(), Range { start: 0, end: 2 });
 }
 
 #[tokio::test]
@@ -316,8 +211,5 @@ async fn a_directory_belongs_to_one_log() {
     let Err(second) = Embedded::open(settings(home.directory.path())).await else {
         panic!("the directory was opened twice");
     };
-    assert!(
-        second.to_string().contains("in use by another process"),
-        "{second}"
-    );
+    assert!(second.to_string().contains("in use by another process"), "{second}");
 }

@@ -56,9 +56,7 @@ pub enum Target {
 impl Topics {
     /// A topic.
     pub fn get(&self, name: &str) -> Result<&Arc<TopicEntry>> {
-        self.by_name
-            .get(name)
-            .ok_or_else(|| Error::UnknownTopic(name.to_owned()))
+        self.by_name.get(name).ok_or_else(|| Error::UnknownTopic(name.to_owned()))
     }
 
     /// A partition of a topic.
@@ -74,8 +72,7 @@ impl Topics {
     /// These and one more.
     pub fn with(&self, topic: TopicEntry) -> Self {
         let mut more = self.clone();
-        more.by_name
-            .insert(Arc::clone(&topic.name), Arc::new(topic));
+        more.by_name.insert(Arc::clone(&topic.name), Arc::new(topic));
         more
     }
 
@@ -106,12 +103,10 @@ impl TopicEntry {
     }
 
     fn partition(&self, number: u32) -> Result<&Arc<Partition>> {
-        self.partitions
-            .get(number as usize)
-            .ok_or_else(|| Error::UnknownPartition {
-                topic: self.name.to_string(),
-                partition: number,
-            })
+        self.partitions.get(number as usize).ok_or_else(|| Error::UnknownPartition {
+            topic: self.name.to_string(),
+            partition: number,
+        })
     }
 
     fn accept(&self, record: Outgoing) -> Result<Item> {
@@ -129,11 +124,7 @@ impl TopicEntry {
             (None, Some(key)) => Target::Partition(first + route::by_key(key, count)),
             (None, None) => Target::Any { first, count },
         };
-        Ok(Item {
-            target,
-            timestamp_ms: record.timestamp_ms,
-            tail: record.tail,
-        })
+        Ok(Item { target, timestamp_ms: record.timestamp_ms, tail: record.tail })
     }
 }
 
@@ -173,29 +164,17 @@ mod tests {
         let name: Arc<str> = "t".into();
         let partition = |number| {
             let range = Range { start: 0, end: 0 };
-            Arc::new(Partition::new(
-                10 + number,
-                Arc::clone(&name),
-                number,
-                range,
-            ))
+            Arc::new(Partition::new(10 + number, Arc::clone(&name), number, range))
         };
         Topics::default().with(TopicEntry {
-            settings: TopicSettings {
-                max_record_bytes: 100,
-                ..TopicSettings::default()
-            },
+            settings: TopicSettings { max_record_bytes: 100, ..TopicSettings::default() },
             partitions: (0..4).map(partition).collect(),
             name: Arc::clone(&name),
         })
     }
 
     fn target(record: Outgoing) -> Result<Target> {
-        topics()
-            .resolve(vec![record])
-            .next()
-            .unwrap()
-            .map(|item| item.target)
+        topics().resolve(vec![record]).next().unwrap().map(|item| item.target)
     }
 
     #[test]
@@ -206,13 +185,7 @@ mod tests {
         record.partition = Some(3);
         assert!(matches!(target(record), Ok(Target::Partition(13))));
         let keyless = Outgoing::new("t".into(), None, None, &[]);
-        assert!(matches!(
-            target(keyless),
-            Ok(Target::Any {
-                first: 10,
-                count: 4
-            })
-        ));
+        assert!(matches!(target(keyless), Ok(Target::Any { first: 10, count: 4 })));
     }
 
     #[test]
@@ -220,19 +193,9 @@ mod tests {
         let unknown = Outgoing::new("u".into(), None, None, &[]);
         assert!(matches!(target(unknown), Err(Error::UnknownTopic(name)) if name == "u"));
         let large = Outgoing::new("t".into(), None, Some(&[0; 100]), &[]);
-        assert!(matches!(
-            target(large),
-            Err(Error::TooLarge {
-                size: 112,
-                limit: 100,
-                ..
-            })
-        ));
+        assert!(matches!(target(large), Err(Error::TooLarge { size: 112, limit: 100, .. })));
         let mut beyond = Outgoing::new("t".into(), None, None, &[]);
         beyond.partition = Some(4);
-        assert!(matches!(
-            target(beyond),
-            Err(Error::UnknownPartition { partition: 4, .. })
-        ));
+        assert!(matches!(target(beyond), Err(Error::UnknownPartition { partition: 4, .. })));
     }
 }

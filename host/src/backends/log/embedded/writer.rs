@@ -50,8 +50,7 @@ struct Outcome {
 impl Outcome {
     fn commit(&mut self, group: &Arc<str>, partition: u32, offset: u64, changes: &mut Changes<'_>) {
         changes.commit_offset(group, partition, offset);
-        self.committed
-            .insert((Arc::clone(group), partition), offset);
+        self.committed.insert((Arc::clone(group), partition), offset);
     }
 }
 
@@ -79,32 +78,16 @@ impl Writer {
     pub fn new(shared: Arc<Shared>, directory: PathBuf, lanes: Lanes, tail: TailBudget) -> Self {
         let mut places = Places::default();
         places.set_all(&shared.committed());
-        let topics = shared
-            .topics
-            .load()
-            .iter()
-            .map(|topic| Arc::clone(&topic.name))
-            .collect();
-        Self {
-            shared,
-            directory,
-            lanes,
-            places,
-            tail,
-            topics,
-            broken: None,
-        }
+        let topics = shared.topics.load().iter().map(|topic| Arc::clone(&topic.name)).collect();
+        Self { shared, directory, lanes, places, tail, topics, broken: None }
     }
 
     /// Serve until asked to close; then what is in the queue is served, too.
     pub fn run(mut self, mut queue: mpsc::Receiver<Request>) {
         let (mut waiting, mut closing) = (Vec::new(), false);
         // While it closes, callers that wait to hand a request over may never run again.
-        while let Some(first) = if closing {
-            queue.try_recv().ok()
-        } else {
-            queue.blocking_recv()
-        } {
+        while let Some(first) = if closing { queue.try_recv().ok() } else { queue.blocking_recv() }
+        {
             let (mut bytes, mut next) = (0, Some(first));
             while let Some(request) = next {
                 bytes += request.bytes();
@@ -121,12 +104,7 @@ impl Writer {
 
     fn serve(&mut self, requests: &mut Vec<Request>) {
         self.repair();
-        let Some(store) = self
-            .shared
-            .store
-            .load_full()
-            .filter(|_| self.broken.is_none())
-        else {
+        let Some(store) = self.shared.store.load_full().filter(|_| self.broken.is_none()) else {
             return requests.drain(..).for_each(|request| self.refuse(request));
         };
         let mut changes = store.changes();
@@ -145,14 +123,8 @@ impl Writer {
                     self.directory.display()
                 ));
                 let answer = Err(error.clone());
-                outcome
-                    .answers
-                    .into_iter()
-                    .for_each(|waiting| waiting.send(&answer));
-                self.broken = Some(Broken {
-                    error,
-                    tried: Instant::now(),
-                });
+                outcome.answers.into_iter().for_each(|waiting| waiting.send(&answer));
+                self.broken = Some(Broken { error, tried: Instant::now() });
             }
         }
     }
@@ -167,18 +139,10 @@ impl Writer {
         match request {
             Request::Close => {}
             Request::Produce { items, reply } => {
-                let positions = items
-                    .iter()
-                    .map(|item| self.lanes.push(item, now))
-                    .collect();
+                let positions = items.iter().map(|item| self.lanes.push(item, now)).collect();
                 outcome.answers.push(Answer::Produced(reply, positions));
             }
-            Request::Commit {
-                claim,
-                offset,
-                outputs,
-                reply,
-            } => {
+            Request::Commit { claim, offset, outputs, reply } => {
                 if let Err(fenced) = self.places.commit(&claim, offset) {
                     return Answer::Done(reply).send(&Err(fenced));
                 }
@@ -188,12 +152,7 @@ impl Writer {
                 outcome.commit(&claim.group, claim.partition.id, offset, changes);
                 outcome.answers.push(Answer::Done(reply));
             }
-            Request::Claim {
-                claim,
-                start,
-                keep,
-                reply,
-            } => match self.places.take(&claim) {
+            Request::Claim { claim, start, keep, reply } => match self.places.take(&claim) {
                 Ok(Some(offset)) => outcome.answers.push(Answer::Claimed(reply, offset)),
                 Ok(None) => {
                     if keep {
@@ -204,34 +163,22 @@ impl Writer {
                 }
                 Err(fenced) => Answer::Claimed(reply, start).send(&Err(fenced)),
             },
-            Request::Move {
-                group,
-                offsets,
-                reply,
-            } => {
+            Request::Move { group, offsets, reply } => {
                 for (partition, offset) in offsets {
                     self.places.set(&group, partition, offset);
                     outcome.commit(&group, partition, offset, changes);
                 }
                 outcome.answers.push(Answer::Done(reply));
             }
-            Request::Create {
-                name,
-                settings,
-                reply,
-            } => match self.create(name, settings, changes) {
+            Request::Create { name, settings, reply } => match self.create(name, settings, changes)
+            {
                 Ok(topic) => {
                     outcome.created.push(topic);
                     outcome.answers.push(Answer::Done(reply));
                 }
                 Err(error) => Answer::Done(reply).send(&Err(error)),
             },
-            Request::Trim {
-                partition,
-                bases,
-                start,
-                reply,
-            } => {
+            Request::Trim { partition, bases, start, reply } => {
                 changes.trim(partition.id, &bases, start);
                 outcome.trimmed.push((partition, start));
                 outcome.answers.push(Answer::Done(reply));
@@ -248,28 +195,17 @@ impl Writer {
         if !self.topics.insert(Arc::clone(&name)) {
             return Err(Error::TopicExists(name.to_string()));
         }
-        let topic = StoredTopic {
-            first: self.lanes.next_id(),
-            settings,
-        };
+        let topic = StoredTopic { first: self.lanes.next_id(), settings };
         changes.add_topic(&name, &topic)?;
         let mut partitions = Vec::new();
         for number in 0..topic.settings.partitions {
-            let ends = Ends {
-                range: Range { start: 0, end: 0 },
-                latest: i64::MIN,
-                bytes: 0,
-            };
+            let ends = Ends { range: Range { start: 0, end: 0 }, latest: i64::MIN, bytes: 0 };
             let id = topic.first + number;
             let partition = Arc::new(Partition::new(id, Arc::clone(&name), number, ends.range));
             self.lanes.add(Arc::clone(&partition), &ends);
             partitions.push(partition);
         }
-        Ok(TopicEntry {
-            name,
-            settings: topic.settings,
-            partitions,
-        })
+        Ok(TopicEntry { name, settings: topic.settings, partitions })
     }
 
     fn publish(&mut self, outcome: Outcome) {
@@ -282,35 +218,22 @@ impl Writer {
         }
         if !outcome.created.is_empty() {
             let topics = Topics::clone(&self.shared.topics.load());
-            let topics = outcome
-                .created
-                .into_iter()
-                .fold(topics, |topics, topic| topics.with(topic));
+            let topics =
+                outcome.created.into_iter().fold(topics, |topics, topic| topics.with(topic));
             self.shared.topics.store(Arc::new(topics));
             self.shared.groups.topics_changed();
         }
-        outcome
-            .answers
-            .into_iter()
-            .for_each(|answer| answer.send(&Ok(())));
+        outcome.answers.into_iter().for_each(|answer| answer.send(&Ok(())));
     }
 
     /// Answer a request while nothing can be written. Partitions still change hands, so that
     /// reading goes on.
     fn refuse(&mut self, request: Request) {
-        let error = self
-            .broken
-            .as_ref()
-            .map_or_else(shared::closed, |broken| broken.error.clone());
+        let error = self.broken.as_ref().map_or_else(shared::closed, |broken| broken.error.clone());
         match request {
             Request::Close => {}
             Request::Produce { reply, .. } => Answer::Produced(reply, Vec::new()).send(&Err(error)),
-            Request::Claim {
-                claim,
-                start,
-                reply,
-                ..
-            } => match self.places.take(&claim) {
+            Request::Claim { claim, start, reply, .. } => match self.places.take(&claim) {
                 Ok(offset) => Answer::Claimed(reply, offset.unwrap_or(start)).send(&Ok(())),
                 Err(fenced) => Answer::Claimed(reply, start).send(&Err(fenced)),
             },
@@ -324,10 +247,7 @@ impl Writer {
     /// After a failed write, open the store again: that settles what of it is on disk. As long
     /// as that fails or the disk stays full, every write is refused.
     fn repair(&mut self) {
-        let Some(broken) = self
-            .broken
-            .as_mut()
-            .filter(|broken| broken.tried.elapsed() > RETRY)
+        let Some(broken) = self.broken.as_mut().filter(|broken| broken.tried.elapsed() > RETRY)
         else {
             return;
         };
@@ -344,11 +264,7 @@ impl Writer {
                 self.tail.clear();
                 self.lanes = loaded.lanes;
                 self.places.set_all(&loaded.committed);
-                self.topics = loaded
-                    .topics
-                    .iter()
-                    .map(|topic| Arc::clone(&topic.name))
-                    .collect();
+                self.topics = loaded.topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
                 *self.shared.committed() = loaded.committed;
                 self.shared.topics.store(Arc::new(loaded.topics));
                 self.shared.store.store(Some(Arc::new(store)));

@@ -52,20 +52,14 @@ fn kill_after(directory: &Path, records: usize) -> Vec<(u64, String)> {
 
 /// The last line may be cut off, and the test's own output is between them.
 fn parse(line: &str) -> Option<(u64, String)> {
-    let (offset, value) = line
-        .strip_prefix("written ")?
-        .strip_suffix(" .")?
-        .split_once(' ')?;
+    let (offset, value) = line.strip_prefix("written ")?.strip_suffix(" .")?.split_once(' ')?;
     Some((offset.parse().ok()?, value.to_owned()))
 }
 
 #[tokio::main]
 async fn write_for_ever(directory: &Path) {
     let log = Embedded::open(settings(directory)).await.unwrap();
-    let settings = TopicSettings {
-        partitions: 1,
-        ..TopicSettings::default()
-    };
+    let settings = TopicSettings { partitions: 1, ..TopicSettings::default() };
     match log.create("t", settings).await {
         Ok(()) | Err(Error::TopicExists(_)) => {}
         Err(error) => panic!("{error}"),
@@ -74,16 +68,12 @@ async fn write_for_ever(directory: &Path) {
         // Until it is killed.
         loop {
             let value = format!("{:x}", fastrand::u128(..)).repeat(fastrand::usize(1..40));
-            let position = *log.produce(vec![record(value.as_bytes(), None)]).await[0]
-                .as_ref()
-                .unwrap();
+            let position =
+                *log.produce(vec![record(value.as_bytes(), None)]).await[0].as_ref().unwrap();
             writeln!(std::io::stdout(), "written {} {value} .", position.offset).unwrap();
         }
     });
-    futures_util::future::join_all::<_>(producers)
-        .await
-        .into_iter()
-        .for_each(|()| {});
+    futures_util::future::join_all::<_>(producers).await.into_iter().for_each(|()| {});
 }
 
 #[tokio::main]
@@ -92,20 +82,13 @@ async fn check(directory: &Path, acknowledged: &[(u64, String)]) {
     let end = log.range(place(0)).await.unwrap().end;
     let mut values = Vec::new();
     while (values.len() as u64) < end {
-        let batch = log
-            .read(place(0), values.len() as u64, limit(1000))
-            .await
-            .unwrap();
+        let batch = log.read(place(0), values.len() as u64, limit(1000)).await.unwrap();
         for record in batch.records() {
             assert_eq!(record.offset, values.len() as u64, "offsets have a gap");
             values.push(String::from_utf8(record.tail.value().unwrap().to_vec()).unwrap());
         }
     }
     for (offset, value) in acknowledged {
-        assert_eq!(
-            values.get(*offset as usize),
-            Some(value),
-            "record {offset} is lost or torn"
-        );
+        assert_eq!(values.get(*offset as usize), Some(value), "record {offset} is lost or torn");
     }
 }
