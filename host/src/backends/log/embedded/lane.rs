@@ -1,7 +1,7 @@
 //! What the writer holds of each partition: where the next record goes, and the chunks of the
 //! write at hand.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     super::Position,
@@ -17,8 +17,8 @@ pub struct Lanes {
     lanes: Vec<Lane>,
     /// Which have records in the write at hand.
     touched: Vec<u32>,
-    /// Which partition of a topic takes records without a key now, by the topic's first id.
-    spread: HashMap<u32, u32>,
+    /// First partitions of the topics that have records without a key in it.
+    spread: Vec<u32>,
 }
 
 struct Lane {
@@ -28,6 +28,10 @@ struct Lane {
     bytes: u64,
     open: Option<Builder>,
     sealed: Vec<Chunk>,
+    /// Of the first partition of a topic: which takes the next record without a key, and whether
+    /// one came in the write at hand.
+    turn: u32,
+    spread: bool,
 }
 
 impl Lanes {
@@ -46,6 +50,8 @@ impl Lanes {
             bytes: ends.bytes,
             open: None,
             sealed: Vec::new(),
+            turn: 0,
+            spread: false,
         });
     }
 
@@ -53,9 +59,7 @@ impl Lanes {
     pub fn push(&mut self, item: &Item, now: i64) -> Position {
         let id = match item.target {
             Target::Partition(id) => id,
-            Target::Any { first, count } => {
-                first + self.spread.get(&first).map_or(0, |turn| turn % count)
-            }
+            Target::Any { first, count } => first + self.turn(first) % count,
         };
         let lane = &mut self.lanes[id as usize];
         if lane.open.is_none() && lane.sealed.is_empty() {
@@ -70,11 +74,10 @@ impl Lanes {
         if full {
             lane.close_chunk();
         }
-        if let Target::Any { first, .. } = item.target {
-            // The same partition until its chunk is full or the write ends: few large chunks
-            // are read faster than many small ones.
-            let turn = self.spread.entry(first).or_insert(0);
-            *turn = if full { turn.wrapping_add(1) } else { *turn };
+        if let Target::Any { first, .. } = item.target
+            && full
+        {
+            self.next_turn(first);
         }
         position
     }
@@ -86,7 +89,26 @@ impl Lanes {
             lane.close_chunk();
             lane.sealed.iter().for_each(|chunk| changes.add_chunk(*id, chunk));
         }
-        self.spread.values_mut().for_each(|turn| *turn = turn.wrapping_add(1));
+        // The same partition until its chunk is full or the write ends: few large chunks are
+        // read faster than many small ones.
+        for first in std::mem::take(&mut self.spread) {
+            self.lanes[first as usize].spread = false;
+            self.next_turn(first);
+        }
+    }
+
+    fn turn(&mut self, first: u32) -> u32 {
+        let lane = &mut self.lanes[first as usize];
+        if !lane.spread {
+            lane.spread = true;
+            self.spread.push(first);
+        }
+        lane.turn
+    }
+
+    fn next_turn(&mut self, first: u32) {
+        let lane = &mut self.lanes[first as usize];
+        lane.turn = lane.turn.wrapping_add(1);
     }
 
     /// The chunks of the write at hand, which is over.

@@ -131,10 +131,15 @@ impl Shared {
         &self,
         work: impl FnOnce(&Store) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let store = self.store.load_full().ok_or_else(closed)?;
+        let store = self.store.load_full().ok_or_else(not_open)?;
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
         done.map_err(|error| Error::Unavailable(format!("reading failed: {error}")))?
     }
+}
+
+/// What reads from disk answer while there is none to read.
+fn not_open() -> Error {
+    Error::Unavailable("its files are closed, or are opened again after a failed write".into())
 }
 
 /// What every call answers once the log is closed.

@@ -15,6 +15,7 @@ use super::{
 };
 
 mod crash;
+mod full;
 
 /// A log in a directory of its own.
 struct Home {

@@ -271,7 +271,8 @@ impl Writer {
                 self.shared.groups.topics_changed();
                 self.broken = None;
             }
-            Err(error) => broken.error = error,
+            // Writers are told the first error: it is the cause.
+            Err(error) => tracing::warn!(%error, "the log cannot be opened again yet"),
         }
     }
 }
