@@ -2,7 +2,9 @@
 //! `contract.rs` the tests that every implementation must pass, and each further file or folder
 //! one implementation. A backend knows nothing of WebAssembly; what it hands out is bytes.
 
+pub mod keyvalue;
 pub mod log;
+pub mod sql;
 
 use std::sync::Arc;
 
@@ -11,4 +13,8 @@ use std::sync::Arc;
 pub struct Backends {
     /// Topics.
     pub log: Arc<dyn log::Log>,
+    /// Each plugin's database.
+    pub sql: Arc<dyn sql::Databases>,
+    /// Stores of keys and values.
+    pub keyvalue: Arc<dyn keyvalue::KeyValue>,
 }

@@ -16,7 +16,9 @@ use wasmtime::component::Linker;
 
 use crate::backends::Backends;
 
+pub mod keyvalue;
 pub mod produce;
+pub mod sql;
 mod state;
 
 pub use state::{Call, Memory, State};
@@ -73,6 +75,10 @@ pub trait Capability: Sized + Send + Sync + 'static {
 
     /// The state of one instance. Cheap: it runs for every new store.
     fn instance(prepared: &Arc<Self::Prepared>) -> Self::Instance;
+
+    /// A call in the store has returned: let go what lives no longer than a call. After a trap
+    /// or an interrupted call the instance is dropped instead.
+    fn end_call(_instance: &mut Self::Instance) {}
 }
 
 /// What a capability may know of the plugin it serves.
@@ -196,10 +202,19 @@ macro_rules! capabilities {
             pub fn new(prepared: &Prepared) -> Self {
                 Self { $($field: prepared.$field.as_ref().map(<$capability>::instance),)* }
             }
+
+            /// A call in the store has returned.
+            pub fn end_call(&mut self) {
+                $(if let Some(instance) = &mut self.$field {
+                    <$capability>::end_call(instance);
+                })*
+            }
         }
     };
 }
 
 capabilities! {
     produce: produce::Produce,
+    sql: sql::Sql,
+    keyvalue: keyvalue::KeyValue,
 }

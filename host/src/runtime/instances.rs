@@ -373,6 +373,7 @@ impl Lease {
         let outcome = tokio::time::timeout_at(deadline.into(), body(&mut instance.store)).await;
         match outcome {
             Ok(Ok(answer)) => {
+                self.state().own.end_call();
                 self.broken = false;
                 Ok(answer)
             }

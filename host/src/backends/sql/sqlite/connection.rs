@@ -1,0 +1,252 @@
+//! One connection: a thread that runs statements one after the other.
+//!
+//! A statement whose future is dropped is interrupted, and the connection is not used again: what
+//! state it is in would be a guess. Opening another costs a fraction of a millisecond.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::TryStreamExt;
+use sqlx::{
+    Arguments, AssertSqlSafe, Column, ConnectOptions, Decode, Either, Executor, Row, SqlSafeStr,
+    Sqlite, Statement as _, TypeInfo, ValueRef,
+    sqlite::{
+        SqliteArguments, SqliteColumn, SqliteConnectOptions, SqliteConnection, SqliteJournalMode,
+        SqliteQueryResult, SqliteRow, SqliteSynchronous, SqliteValueRef,
+    },
+};
+
+use super::{
+    failure,
+    text::{Kind, REPEATS, Text},
+};
+use crate::backends::sql::{Error, MAX_BYTES, MAX_ROWS, Result, Rows, Value};
+
+/// The memory that all databases of the process may use together.
+const MAX_HEAP: u64 = 1 << 30;
+/// How many steps of SQLite's machine a statement makes before it looks whether it was cut off.
+const STEPS: i32 = 10_000;
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Role {
+    Writer,
+    Reader,
+    /// A writer that checks foreign keys once, at the end, so that tables can be rebuilt.
+    Migrator,
+}
+
+/// A connection.
+pub struct Connection {
+    raw: SqliteConnection,
+    /// Tells a running statement to end.
+    stop: Arc<AtomicBool>,
+    /// A statement runs, or its future was dropped.
+    busy: bool,
+    /// The schema this connection has compiled its statements for.
+    pub schema: u64,
+}
+
+impl Connection {
+    /// Open the file, creating it for a writer.
+    pub async fn open(file: &Path, role: Role, max_bytes: u64) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(role != Role::Reader)
+            .read_only(role == Role::Reader)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(role != Role::Migrator)
+            .busy_timeout(Duration::from_secs(5))
+            .statement_cache_capacity(128)
+            .pragma("hard_heap_limit", MAX_HEAP.to_string())
+            .thread_name(|number| format!("sql-{number}"))
+            .disable_statement_logging();
+        let options = match role {
+            Role::Reader => options,
+            Role::Writer | Role::Migrator => options
+                .journal_mode(SqliteJournalMode::Wal)
+                .pragma("max_page_count", (max_bytes / 4096).to_string()),
+        };
+        let mut raw = options.connect().await.map_err(failure)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let go_on = move || !stopped.load(Ordering::Relaxed);
+        raw.lock_handle().await.map_err(failure)?.set_progress_handler(STEPS, go_on);
+        Ok(Self { raw, stop, busy: false, schema: 0 })
+    }
+
+    /// Whether it may be used again.
+    pub fn is_sound(&self) -> bool {
+        !self.busy
+    }
+
+    /// Run a text of the host's own.
+    pub async fn run(&mut self, sql: &'static str, params: Vec<Value>) -> Result<Vec<Vec<Value>>> {
+        let mut rows = Rows::default();
+        self.drive(sql, arguments(params), Collect::rows(&mut rows)).await?;
+        Ok(rows.rows)
+    }
+
+    /// Run a statement and collect its rows.
+    pub async fn query(&mut self, text: &Text, params: Vec<Value>) -> Result<Rows> {
+        check_count(text, &params)?;
+        let mut rows = Rows::default();
+        let sql = || AssertSqlSafe(text.sql.clone());
+        self.drive(sql(), arguments(params), Collect::rows(&mut rows)).await?;
+        if rows.rows.is_empty() {
+            self.busy = true;
+            let prepared = self.raw.prepare(sql().into_sql_str()).await.map_err(failure);
+            self.busy = false;
+            rows.columns = names(prepared?.columns());
+        }
+        self.after(text.kind).await;
+        Ok(rows)
+    }
+
+    /// Run a statement; the rows it changed.
+    pub async fn execute(&mut self, text: &Text, params: Vec<Value>) -> Result<u64> {
+        check_count(text, &params)?;
+        let mut changed = Vec::with_capacity(1);
+        let sql = AssertSqlSafe(text.sql.clone());
+        self.drive(sql, arguments(params), Collect::Changes(&mut changed)).await?;
+        self.after(text.kind).await;
+        // SQLite keeps the count of the last change through statements that change nothing.
+        Ok(if text.kind == Kind::Write { changed.iter().sum() } else { 0 })
+    }
+
+    /// Run one statement [`REPEATS`] times in one trip; the rows each one changed.
+    pub async fn execute_repeated(
+        &mut self,
+        text: &Text,
+        params: Vec<Vec<Value>>,
+        changed: &mut Vec<u64>,
+    ) -> Result<()> {
+        debug_assert_eq!(params.len(), REPEATS);
+        for params in &params {
+            check_count(text, params)?;
+        }
+        let sql = AssertSqlSafe(text.repeated());
+        let arguments = arguments(params.into_iter().flatten());
+        self.drive(sql, arguments, Collect::Changes(changed)).await
+    }
+
+    async fn drive(
+        &mut self,
+        sql: impl SqlSafeStr,
+        arguments: SqliteArguments,
+        mut into: Collect<'_>,
+    ) -> Result<()> {
+        self.busy = true;
+        let outcome = async {
+            let mut steps = self.raw.fetch_many(sqlx::query_with(sql, arguments));
+            while let Some(step) = steps.try_next().await.map_err(failure)? {
+                into.step(step)?;
+            }
+            Ok(())
+        }
+        .await;
+        self.busy = matches!(outcome, Err(Error::Unavailable(_)));
+        outcome
+    }
+
+    /// Statements compiled for an older schema would answer with too few columns.
+    async fn after(&mut self, kind: Kind) {
+        if kind == Kind::Define {
+            self.busy = sqlx::Connection::clear_cached_statements(&mut self.raw).await.is_err();
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Where the answer of a statement goes.
+enum Collect<'a> {
+    Rows { rows: &'a mut Rows, bytes: usize },
+    Changes(&'a mut Vec<u64>),
+}
+
+impl<'a> Collect<'a> {
+    fn rows(rows: &'a mut Rows) -> Self {
+        Self::Rows { rows, bytes: 0 }
+    }
+
+    fn step(&mut self, step: Either<SqliteQueryResult, SqliteRow>) -> Result<()> {
+        match (self, step) {
+            (Self::Changes(changes), Either::Left(done)) => changes.push(done.rows_affected()),
+            (Self::Rows { rows, bytes }, Either::Right(row)) => {
+                if rows.rows.is_empty() {
+                    rows.columns = names(row.columns());
+                }
+                if rows.rows.len() == MAX_ROWS {
+                    return Err(Error::TooLarge);
+                }
+                let row = values(&row)?;
+                *bytes += row.iter().map(Value::size).sum::<usize>();
+                if *bytes > MAX_BYTES {
+                    return Err(Error::TooLarge);
+                }
+                rows.rows.push(row);
+            }
+            (Self::Changes(_), Either::Right(_)) | (Self::Rows { .. }, Either::Left(_)) => {}
+        }
+        Ok(())
+    }
+}
+
+fn names(columns: &[SqliteColumn]) -> Vec<String> {
+    columns.iter().map(|column| column.name().to_owned()).collect()
+}
+
+fn values(row: &SqliteRow) -> Result<Vec<Value>> {
+    (0..row.len()).map(|column| value(row.try_get_raw(column).map_err(failure)?)).collect()
+}
+
+fn value(raw: SqliteValueRef<'_>) -> Result<Value> {
+    fn decode<'r, T: Decode<'r, Sqlite>>(raw: SqliteValueRef<'r>) -> Result<T> {
+        T::decode(raw).map_err(|error| Error::Invalid(format!("a column cannot be read: {error}")))
+    }
+    if raw.is_null() {
+        return Ok(Value::Null);
+    }
+    let name = raw.type_info();
+    Ok(match name.name() {
+        "INTEGER" => Value::Integer(decode(raw)?),
+        "REAL" => Value::Real(decode(raw)?),
+        "TEXT" => Value::Text(decode(raw)?),
+        _ => Value::Blob(decode(raw)?),
+    })
+}
+
+fn arguments(params: impl IntoIterator<Item = Value>) -> SqliteArguments {
+    let mut arguments = SqliteArguments::default();
+    for param in params {
+        // Encoding a plain value cannot fail.
+        let _ = match param {
+            Value::Null => arguments.add(None::<i64>),
+            Value::Boolean(value) => arguments.add(i64::from(value)),
+            Value::Integer(value) => arguments.add(value),
+            Value::Real(value) => arguments.add(value),
+            Value::Text(value) => arguments.add(value),
+            Value::Blob(value) => arguments.add(value),
+        };
+    }
+    arguments
+}
+
+fn check_count(text: &Text, params: &[Value]) -> Result<()> {
+    if text.params == params.len() {
+        return Ok(());
+    }
+    let (uses, given) = (text.params, params.len());
+    Err(Error::Invalid(format!("the statement uses {uses} parameters and {given} were given")))
+}
