@@ -109,7 +109,7 @@ impl Default for BatchLimits {
 }
 
 /// When a batch counts as done; see `[[consume]] delivery`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Delivery {
     /// Committed after the call returned; a crash may repeat a batch.

@@ -3,3 +3,5 @@
 //! A trigger watches [`crate::plugins::Live`], binds what the manifests ask of it, and calls
 //! plugins through leases. It runs until the shutdown token is cancelled, and then lets its calls
 //! end.
+
+pub mod consumer;

@@ -1,0 +1,146 @@
+//! One member of a group: what it is assigned runs, what is revoked stops between two batches.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use tokio::{
+    sync::{Mutex, watch},
+    task::JoinSet,
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    delivery::Lent,
+    partition::{End, Loop},
+    retry::Backoff,
+    table::Bound,
+};
+use crate::backends::log::{self, Change, Log, Partition, Reader};
+
+/// The member that serves one `[[consume]]` table.
+pub struct Member {
+    log: Arc<dyn Log>,
+    bound: watch::Receiver<Bound>,
+    stop: CancellationToken,
+    /// Partitions under `exactly-once-sql` take turns: their database has one writer.
+    turn: Arc<Mutex<()>>,
+    running: HashMap<Partition, CancellationToken>,
+    tasks: JoinSet<(Partition, End)>,
+}
+
+/// A member whose partitions no longer run as the log believes; it joins afresh.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    #[error("a partition ended by itself: {0}")]
+    Partition(#[from] tokio::task::JoinError),
+}
+
+impl Member {
+    /// A member that has not joined yet.
+    pub fn new(log: Arc<dyn Log>, bound: watch::Receiver<Bound>, stop: CancellationToken) -> Self {
+        let (turn, running, tasks) = (Arc::default(), HashMap::new(), JoinSet::new());
+        Self { log, bound, stop, turn, running, tasks }
+    }
+
+    /// Join, and read what is assigned until it is stopped. Returns once every partition has
+    /// ended and the group is left.
+    pub async fn run(mut self) {
+        let mut backoff = Backoff::default();
+        loop {
+            let outcome = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                outcome = self.join() => outcome,
+            };
+            let lost = match outcome {
+                Ok(member) => {
+                    backoff.reset();
+                    let served = self.serve(member).await;
+                    self.stop_all().await;
+                    served
+                }
+                Err(error) => Err(error.into()),
+            };
+            let Err(lost) = lost else { return };
+            let pause = backoff.pause();
+            let table = self.bound.borrow().table.clone();
+            tracing::warn!(plugin = %table.plugin, group = %table.group, error = %lost, ?pause,
+                "not a member of the group; joining again");
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn join(&self) -> log::Result<Box<dyn log::Member>> {
+        let subscription = self.bound.borrow().table.subscription();
+        self.log.join(subscription).await
+    }
+
+    /// Follow what the log assigns. The member is kept until its partitions have ended, so that
+    /// nobody else has them before.
+    async fn serve(&mut self, mut member: Box<dyn log::Member>) -> Result<(), Lost> {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => {
+                    self.stop_all().await;
+                    return Ok(());
+                }
+                Some(ended) = self.tasks.join_next() => {
+                    self.running.remove(&ended?.0);
+                }
+                change = member.next() => match change? {
+                    Change::Assigned(readers) => {
+                        readers.into_iter().for_each(|reader| self.start(reader));
+                    }
+                    Change::Revoked { partitions, done } => {
+                        self.let_go(partitions).await?;
+                        drop(done);
+                    }
+                },
+            }
+        }
+    }
+
+    fn start(&mut self, reader: Box<dyn Reader>) {
+        let partition = reader.partition().clone();
+        let stop = self.stop.child_token();
+        let handler =
+            Lent::new(self.bound.clone(), partition.clone(), self.turn.clone(), stop.clone());
+        let work = Loop::new(self.log.clone(), reader, handler, stop.clone());
+        self.running.insert(partition.clone(), stop);
+        self.tasks.spawn(async move { (partition, work.run().await) });
+    }
+
+    /// Stop partitions and wait until their readers are dropped.
+    async fn let_go(&mut self, partitions: Vec<Partition>) -> Result<(), Lost> {
+        let mut left: HashSet<Partition> =
+            partitions.into_iter().filter(|one| self.running.contains_key(one)).collect();
+        for partition in &left {
+            if let Some(stop) = self.running.get(partition) {
+                stop.cancel();
+            }
+        }
+        while !left.is_empty() {
+            let Some(ended) = self.tasks.join_next().await else { break };
+            let (partition, _) = ended?;
+            self.running.remove(&partition);
+            left.remove(&partition);
+        }
+        Ok(())
+    }
+
+    async fn stop_all(&mut self) {
+        for (_, stop) in self.running.drain() {
+            stop.cancel();
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+}

@@ -1,0 +1,225 @@
+//! What a `[[consume]]` table asks for, and what makes it impossible.
+
+use std::sync::Arc;
+
+use crate::{
+    backends::log::{Start, Subscription},
+    manifest::{Consume, Delivery, StartAt},
+    plugins::{Check, Generation},
+};
+
+/// The longest name of a topic.
+const MAX_NAME: usize = 249;
+
+/// One `[[consume]]` table of a plugin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// The plugin's name.
+    pub plugin: Arc<str>,
+    /// The group: the plugin's name where the manifest names none.
+    pub group: Arc<str>,
+    /// As the manifest has it.
+    pub consume: Consume,
+}
+
+/// What a table keeps over a reload keeps its member, and so its place in each partition.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    plugin: Arc<str>,
+    group: Arc<str>,
+    topics: Vec<String>,
+    /// Another delivery keeps its offsets elsewhere, so the partitions are taken up afresh.
+    delivery: Delivery,
+}
+
+/// A table and the generation that serves it now.
+#[derive(Clone)]
+pub struct Bound {
+    /// The table.
+    pub table: Arc<Table>,
+    /// The generation.
+    pub generation: Arc<Generation>,
+}
+
+impl Table {
+    /// A table of a plugin.
+    pub fn new(plugin: Arc<str>, consume: Consume) -> Self {
+        let group = consume.group.as_deref().map_or_else(|| plugin.clone(), Arc::from);
+        Self { plugin, group, consume }
+    }
+
+    /// What tells it from others.
+    pub fn key(&self) -> Key {
+        let mut topics = self.consume.topics.clone();
+        topics.sort_unstable();
+        topics.dedup();
+        Key {
+            plugin: self.plugin.clone(),
+            group: self.group.clone(),
+            topics,
+            delivery: self.consume.delivery,
+        }
+    }
+
+    /// What to ask the log for.
+    pub fn subscription(&self) -> Subscription {
+        let topics = self.key().topics.into_iter().map(Arc::from).collect();
+        let start = match self.consume.start {
+            StartAt::Earliest => Start::Earliest,
+            StartAt::Latest => Start::Latest,
+        };
+        Subscription { group: self.group.clone(), topics, start }
+    }
+
+    /// Where messages of a topic go that could not be handled.
+    pub fn dead_letter(&self, topic: &str) -> String {
+        let default = || format!("{topic}.dead.{}", self.group);
+        self.consume.dead_letter.clone().unwrap_or_else(default)
+    }
+
+    /// Whether a failed batch leaves nothing behind, so that all of it comes again.
+    pub fn rolls_back(&self) -> bool {
+        self.consume.delivery != Delivery::AtLeastOnce
+    }
+
+    fn shares_with(&self, other: &Self) -> Option<&str> {
+        let topics = &other.consume.topics;
+        let shared = self.consume.topics.iter().find(|topic| topics.contains(topic))?;
+        (self.group == other.group).then_some(shared)
+    }
+}
+
+/// The tables of a generation, none unless it exports a consumer.
+pub fn tables(generation: &Generation) -> impl Iterator<Item = Table> {
+    let consumes = generation.offered.consumer.is_some();
+    let tables = generation.manifest.consume.iter().filter(move |_| consumes);
+    tables.map(|consume| Table::new(generation.plugin.clone(), consume.clone()))
+}
+
+/// Refuses generations whose tables cannot work.
+pub struct Tables;
+
+/// Why a generation is refused.
+#[derive(Debug, PartialEq, thiserror::Error)]
+enum Refusal {
+    #[error("a `[[consume]]` table has no topics; add `topics = [...]`, or drop the table")]
+    NoTopics,
+    #[error("`{0}` cannot be a topic; use 1 to 249 of `[a-zA-Z0-9._-]`")]
+    Name(String),
+    #[error("`{0}` is consumed and is its own dead-letter topic; give `dead-letter` another name")]
+    OwnDeadLetter(String),
+    #[error("the manifest has `[[consume]]` but the component exports no consumer")]
+    NoConsumer,
+    #[error("group `{group}` reads `{topic}` in plugin `{plugin}` already; choose another `group`")]
+    Shared { group: Arc<str>, topic: String, plugin: Arc<str> },
+    #[error("`delivery = \"exactly-once-topics\"` needs `[needs.produce]`")]
+    NeedsProduce,
+}
+
+impl Check for Tables {
+    fn check(&self, new: &Generation, others: &[Arc<Generation>]) -> anyhow::Result<()> {
+        if !new.manifest.consume.is_empty() && new.offered.consumer.is_none() {
+            return Err(Refusal::NoConsumer.into());
+        }
+        let mine: Vec<Table> = tables(new).collect();
+        for (index, table) in mine.iter().enumerate() {
+            sound(table)?;
+            if table.consume.delivery == Delivery::ExactlyOnceTopics
+                && new.manifest.needs.produce.is_none()
+            {
+                return Err(Refusal::NeedsProduce.into());
+            }
+            alone(table, &mine[..index])?;
+        }
+        for other in others.iter().filter(|other| other.plugin != new.plugin) {
+            let theirs: Vec<Table> = tables(other).collect();
+            mine.iter().try_for_each(|table| alone(table, &theirs))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the table can work by itself.
+fn sound(table: &Table) -> Result<(), Refusal> {
+    let topics = &table.consume.topics;
+    if topics.is_empty() {
+        return Err(Refusal::NoTopics);
+    }
+    for topic in topics {
+        let dead_letter = table.dead_letter(topic);
+        if let Some(name) = [topic, &dead_letter].into_iter().find(|name| !is_name(name)) {
+            return Err(Refusal::Name(name.clone()));
+        }
+        if topics.contains(&dead_letter) {
+            return Err(Refusal::OwnDeadLetter(dead_letter));
+        }
+    }
+    Ok(())
+}
+
+/// Whether no other table shares a topic within the same group: the two would take each other's
+/// messages.
+fn alone(table: &Table, others: &[Table]) -> Result<(), Refusal> {
+    let shared = others.iter().find_map(|other| Some((other, table.shares_with(other)?)));
+    match shared {
+        None => Ok(()),
+        Some((other, topic)) => Err(Refusal::Shared {
+            group: table.group.clone(),
+            topic: topic.to_owned(),
+            plugin: other.plugin.clone(),
+        }),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(legal) && name != "." && name != ".."
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn table(plugin: &str, toml: &str) -> Table {
+        Table::new(plugin.into(), toml::from_str(toml).unwrap())
+    }
+
+    #[test]
+    fn the_group_is_the_plugin_and_the_dead_letter_topic_names_both() {
+        let table = table("counters", r#"topics = ["events"]"#);
+        assert_eq!(&*table.group, "counters");
+        assert_eq!(table.dead_letter("events"), "events.dead.counters");
+    }
+
+    #[test]
+    fn a_member_is_kept_over_a_change_of_batch_size_but_not_of_delivery() {
+        let before = table("a", r#"topics = ["x", "y"]"#);
+        let same = table("a", "topics = [\"y\", \"x\"]\nbatch = { max-messages = 7 }");
+        let other = table("a", "topics = [\"x\", \"y\"]\ndelivery = \"exactly-once-topics\"");
+        assert_eq!(before.key(), same.key());
+        assert_ne!(before.key(), other.key());
+    }
+
+    #[test]
+    fn tables_that_cannot_work_are_refused() {
+        let refusal = |toml| sound(&table("a", toml)).unwrap_err();
+        assert_eq!(refusal("topics = []"), Refusal::NoTopics);
+        assert_eq!(refusal(r#"topics = ["a b"]"#), Refusal::Name("a b".into()));
+        let long = format!("topics = [\"{}\"]", "x".repeat(245));
+        assert!(matches!(refusal(&long), Refusal::Name(name) if name.ends_with(".dead.a")));
+        let own = "topics = [\"x\"]\ndead-letter = \"x\"";
+        assert_eq!(refusal(own), Refusal::OwnDeadLetter("x".into()));
+    }
+
+    #[test]
+    fn two_plugins_may_share_a_topic_but_not_within_one_group() {
+        let mine = table("a", "topics = [\"x\"]\ngroup = \"g\"");
+        assert!(alone(&mine, &[table("b", r#"topics = ["x"]"#)]).is_ok());
+        let refusal = alone(&mine, &[table("b", "topics = [\"x\"]\ngroup = \"g\"")]).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "group `g` reads `x` in plugin `b` already; choose another `group`"
+        );
+    }
+}
