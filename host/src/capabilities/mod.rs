@@ -11,7 +11,11 @@
 
 use std::{collections::BTreeMap, fmt::Debug, future::Future, sync::Arc};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize, Serializer,
+    de::{self, DeserializeOwned, MapAccess},
+    ser::SerializeMap,
+};
 use wasmtime::component::Linker;
 
 use crate::backends::Backends;
@@ -35,8 +39,10 @@ pub enum Dialect {
 
 /// Something that a plugin may import.
 pub trait Capability: Sized + Send + Sync + 'static {
-    /// Its table in the settings, in `[needs]` of a manifest and in the grants.
+    /// Its table in `[needs]` of a manifest and in the grants.
     const NAME: &'static str;
+    /// Its table in the settings: another one only where a trigger has the same name.
+    const TABLE: &'static str = Self::NAME;
     /// The interfaces it offers, with their versions: all exact names.
     const INTERFACES: &'static [&'static str];
     /// Whether a plugin reaches it only with a need and a grant. What cannot reach beyond the
@@ -81,6 +87,11 @@ pub trait Capability: Sized + Send + Sync + 'static {
     fn end_call(_instance: &mut Self::Instance) {}
 }
 
+/// The settings of a capability that has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoSettings {}
+
 /// What a capability may know of the plugin it serves.
 #[derive(Clone, Debug)]
 pub struct Plugin {
@@ -98,15 +109,41 @@ pub struct Plugin {
 macro_rules! capabilities {
     ($($field:ident: $capability:ty),* $(,)?) => {
         /// The settings of each capability, one table each.
-        #[derive(Clone, Debug, Default, Serialize, serde::Deserialize)]
-        #[serde(default, rename_all = "kebab-case")]
+        #[derive(Clone, Debug, Default)]
         pub struct Settings {
-            $(#[doc = concat!("`[", stringify!($field), "]`")]
+            $(#[doc = concat!("The table of `", stringify!($field), "`.")]
             pub $field: <$capability as Capability>::Settings,)*
         }
 
+        impl Settings {
+            /// The names of the tables.
+            pub const TABLES: &[&str] = &[$(<$capability as Capability>::TABLE),*];
+
+            /// Take the table of this name, one of [`Self::TABLES`], from a map whose key was
+            /// read.
+            pub fn read<'de, A: MapAccess<'de>>(
+                &mut self,
+                table: &str,
+                map: &mut A,
+            ) -> Result<(), A::Error> {
+                $(if table == <$capability as Capability>::TABLE {
+                    self.$field = map.next_value()?;
+                    return Ok(());
+                })*
+                Err(de::Error::unknown_field(table, Self::TABLES))
+            }
+        }
+
+        impl Serialize for Settings {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(None)?;
+                $(map.serialize_entry(<$capability as Capability>::TABLE, &self.$field)?;)*
+                map.end()
+            }
+        }
+
         /// What a plugin asks for, or what the operator allows it.
-        #[derive(Clone, Debug, Default, Serialize, serde::Deserialize)]
+        #[derive(Clone, Debug, Default, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
         pub struct Needs {
             $(#[doc = concat!("`", stringify!($field), "`; `None`: not needed, or not allowed.")]

@@ -10,8 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{backends::log::TopicSettings, capabilities::Needs};
 
+mod check;
+pub mod problem;
+mod read;
+pub mod route;
+pub mod section;
 mod size;
+#[cfg(test)]
+mod tests;
 
+pub use check::is_name;
+pub use problem::Problem;
+pub use read::read;
 pub use size::{Bytes, Millis};
 
 /// A plugin as its manifest describes it.

@@ -23,7 +23,7 @@ pub mod record;
 pub use record::{Batch, Outgoing};
 
 /// A topic that exists.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Topic {
     /// Its name: 1 to 249 of `[a-zA-Z0-9._-]`, as in Kafka.
     pub name: Arc<str>,
@@ -39,9 +39,13 @@ pub struct Topic {
 pub struct TopicSettings {
     /// Partitions, 1 to 1,024.
     pub partitions: u32,
-    /// Records older than this many milliseconds may be deleted; `None` keeps them for ever.
+    /// Records older than this many milliseconds may be deleted; `None`, written as -1, keeps
+    /// them for ever.
+    #[serde(with = "unlimited")]
     pub retention_ms: Option<u64>,
-    /// The oldest records of a partition may be deleted while it holds more bytes than this.
+    /// The oldest records of a partition may be deleted while it holds more bytes than this;
+    /// `None`, written as -1: however many.
+    #[serde(with = "unlimited")]
     pub retention_bytes: Option<u64>,
     /// The largest record in bytes, key, value and headers together.
     pub max_record_bytes: u32,
@@ -60,8 +64,32 @@ impl Default for TopicSettings {
     }
 }
 
+/// An optional limit as a number, where -1 stands for none: a missing key means the default,
+/// and TOML has no null.
+mod unlimited {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(limit: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
+        match limit {
+            Some(limit) => to.serialize_u64(*limit),
+            None => to.serialize_i64(-1),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+        match i64::deserialize(from)? {
+            -1 => Ok(None),
+            limit => u64::try_from(limit)
+                .map(Some)
+                .map_err(|_| D::Error::custom(format!("`{limit}` is no limit; -1 means none"))),
+        }
+    }
+}
+
 /// Where a record landed. The offset is final and durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct Position {
     /// The partition of the record's topic.
     pub partition: u32,
@@ -104,7 +132,7 @@ pub struct Subscription {
 }
 
 /// How far a group is in one partition.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Lag {
     /// The group.
     pub group: Arc<str>,
@@ -121,7 +149,7 @@ pub struct Lag {
 }
 
 /// The records of a partition that are kept: `start..end`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Range {
     /// The offset of the oldest record.
     pub start: u64,

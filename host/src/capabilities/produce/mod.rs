@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Linker;
 
-use super::{Capability, Dialect, Plugin, State};
+use super::{Capability, Dialect, NoSettings, Plugin, State};
 use crate::backends::{Backends, log};
 
 mod host;
@@ -92,12 +92,12 @@ impl Instance {
 impl Capability for Produce {
     const NAME: &'static str = "produce";
     const INTERFACES: &'static [&'static str] = &[plain::INTERFACE, packed::INTERFACE];
-    type Settings = ();
+    type Settings = NoSettings;
     type Grant = Grant;
     type Prepared = Prepared;
     type Instance = Instance;
 
-    async fn open(_settings: (), backends: &Backends) -> anyhow::Result<Self> {
+    async fn open(_settings: NoSettings, backends: &Backends) -> anyhow::Result<Self> {
         Ok(Self { log: backends.log.clone() })
     }
 

@@ -1,0 +1,202 @@
+//! What a manifest may say, beyond having the right types.
+
+use std::ops::RangeInclusive;
+
+use super::{
+    Consume, Manifest,
+    problem::{Fault, Step},
+    route::Pattern,
+};
+use crate::backends::log::TopicSettings;
+
+/// The largest batch in records.
+const MAX_MESSAGES: u64 = 10_000;
+/// The most partitions of a topic.
+const MAX_PARTITIONS: u64 = 1024;
+/// The smallest memory limit: less than a page cannot hold any program.
+const MIN_MEMORY: u64 = 64 << 10;
+/// The most instances of a plugin, and calls that wait for one.
+const MAX_CALLS: u64 = 100_000;
+
+/// The longest time in milliseconds: a year.
+const MAX_TIME: u64 = 366 * 24 * 3600 * 1000;
+/// The largest number that TOML can write.
+const MAX_NUMBER: u64 = i64::MAX as u64;
+
+type Outcome = Result<(), Fault>;
+
+/// Whether the host accepts this manifest.
+pub fn check(manifest: &Manifest) -> Outcome {
+    check_name(&manifest.name)?;
+    check_routes(manifest)?;
+    check_consumers(manifest)?;
+    check_produce(manifest)?;
+    check_limits(manifest)?;
+    manifest.topics.iter().try_for_each(|(name, settings)| check_topic(name, settings))
+}
+
+/// Whether a plugin may be called this.
+pub fn is_name(name: &str) -> bool {
+    let ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    name.len() <= 63 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(ok)
+}
+
+/// Whether a topic or a group may be called this.
+fn is_topic(name: &str) -> bool {
+    let ok = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    (1..=249).contains(&name.len()) && name.bytes().all(ok) && name != "." && name != ".."
+}
+
+fn fault<const N: usize>(path: [Step; N], message: String, hint: impl Into<String>) -> Fault {
+    Fault { path: path.into(), message, hint: hint.into() }
+}
+
+fn check_name(name: &str) -> Outcome {
+    if is_name(name) {
+        return Ok(());
+    }
+    let hint = "use 1 to 63 of `a-z`, `0-9` and `-`, starting with a letter";
+    Err(fault(["name".into()], format!("`{name}` is no name for a plugin"), hint))
+}
+
+fn check_routes(manifest: &Manifest) -> Outcome {
+    let Some(http) = &manifest.http else { return Ok(()) };
+    if http.routes.is_empty() {
+        let hint = format!("add `routes = [\"/{}/{{*path}}\"]`", manifest.name);
+        return Err(fault(["http".into()], "`[http]` names no routes".into(), hint));
+    }
+    let mut patterns: Vec<Pattern> = Vec::new();
+    for (index, route) in http.routes.iter().enumerate() {
+        let at = || ["http".into(), "routes".into(), index.into()];
+        let pattern = Pattern::parse(route).map_err(|error| {
+            let hint = "a route is `[host]/path` with `{name}` and a last `{*name}`";
+            fault(at(), error.to_string(), hint)
+        })?;
+        if let Some(earlier) = patterns.iter().position(|earlier| earlier.same_shape(&pattern)) {
+            let earlier = &http.routes[earlier];
+            let message = format!("route `{route}` matches the same requests as `{earlier}`");
+            return Err(fault(at(), message, "keep one of them"));
+        }
+        patterns.push(pattern);
+    }
+    Ok(())
+}
+
+fn check_consumers(manifest: &Manifest) -> Outcome {
+    for (index, consume) in manifest.consume.iter().enumerate() {
+        check_consumer(index, consume)?;
+        let group = |consume: &Consume| consume.group.clone().unwrap_or(manifest.name.clone());
+        for earlier in manifest.consume[..index].iter().filter(|e| group(e) == group(consume)) {
+            if let Some(topic) = consume.topics.iter().position(|t| earlier.topics.contains(t)) {
+                let message = format!(
+                    "topic `{}` is read twice by the group `{}`",
+                    consume.topics[topic],
+                    group(consume)
+                );
+                let path = ["consume".into(), index.into(), "topics".into(), topic.into()];
+                return Err(fault(path, message, "give one of the two a `group` of its own"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_consumer(index: usize, consume: &Consume) -> Outcome {
+    let at = |key: &str| [Step::from("consume"), index.into(), key.into()];
+    let inside =
+        |table: &str, key: &str| [Step::from("consume"), index.into(), table.into(), key.into()];
+    if consume.topics.is_empty() {
+        let hint = "name at least one topic, as in `topics = [\"events\"]`";
+        return Err(fault(at("topics"), "a consumer without topics never runs".into(), hint));
+    }
+    for (topic_index, topic) in consume.topics.iter().enumerate() {
+        let path = ["consume".into(), index.into(), "topics".into(), topic_index.into()];
+        check_topic_name("topic", topic, path)?;
+    }
+    if let Some(group) = &consume.group {
+        check_topic_name("group", group, at("group"))?;
+    }
+    if let Some(topic) = &consume.dead_letter {
+        check_topic_name("topic", topic, at("dead-letter"))?;
+        if consume.topics.contains(topic) {
+            let message = format!("dead letters would come back through topic `{topic}`");
+            return Err(fault(at("dead-letter"), message, "name a topic it does not read"));
+        }
+    }
+    let messages = consume.batch.max_messages;
+    check_range(inside("batch", "max-messages"), messages, 1..=MAX_MESSAGES)?;
+    check_range(inside("batch", "max-bytes"), consume.batch.max_bytes.0, 1..=1 << 30)?;
+    check_range(inside("retry", "attempts"), consume.retry.attempts, 1..=MAX_NUMBER)?;
+    if consume.retry.max_backoff < consume.retry.backoff {
+        let message = format!(
+            "`max-backoff` {} is shorter than `backoff` {}",
+            consume.retry.max_backoff, consume.retry.backoff
+        );
+        return Err(fault(inside("retry", "max-backoff"), message, "make it at least as long"));
+    }
+    Ok(())
+}
+
+fn check_produce(manifest: &Manifest) -> Outcome {
+    let Some(produce) = &manifest.needs.produce else { return Ok(()) };
+    for (index, topic) in produce.topics.iter().enumerate() {
+        let name = topic.strip_suffix('*').unwrap_or(topic);
+        if topic != "*" && !is_topic(name) {
+            let path = ["needs".into(), "produce".into(), "topics".into(), index.into()];
+            check_topic_name("topic", topic, path)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_limits(manifest: &Manifest) -> Outcome {
+    let limits = &manifest.limits;
+    let at = |key: &str| [Step::from("limits"), key.into()];
+    if limits.memory.0 < MIN_MEMORY {
+        let message = format!("`memory` {} is less than one page", limits.memory);
+        return Err(fault(at("memory"), message, "give at least `64KiB`; most plugins take 1MiB"));
+    }
+    check_range(at("timeout"), limits.timeout.0, 1..=MAX_TIME)?;
+    check_range(at("start-timeout"), limits.start_timeout.0, 1..=MAX_TIME)?;
+    check_range(at("concurrency"), limits.concurrency, 1..=MAX_CALLS)?;
+    check_range(at("queue"), limits.queue, 0..=MAX_CALLS)?;
+    check_range(at("max-calls"), limits.max_calls.unwrap_or(1), 1..=MAX_NUMBER)?;
+    check_range(at("max-age"), limits.max_age.map_or(1, |age| age.0), 1..=MAX_TIME)
+}
+
+fn check_topic(name: &str, settings: &TopicSettings) -> Outcome {
+    check_topic_name("topic", name, ["topics".into(), name.into()])?;
+    let at = |key: &str| [Step::from("topics"), name.into(), key.into()];
+    check_range(at("partitions"), settings.partitions, 1..=MAX_PARTITIONS)?;
+    check_range(at("max-record-bytes"), settings.max_record_bytes, 1..=MAX_NUMBER)
+}
+
+fn check_topic_name<const N: usize>(what: &str, name: &str, path: [Step; N]) -> Outcome {
+    if is_topic(name) {
+        return Ok(());
+    }
+    let hint = "use 1 to 249 of `a-z`, `A-Z`, `0-9`, `.`, `_` and `-`";
+    Err(fault(path, format!("`{name}` is no name for a {what}"), hint))
+}
+
+/// Whether a number is within its bounds; the last step of the path is its key.
+fn check_range<const N: usize>(
+    path: [Step; N],
+    value: impl Into<u64>,
+    allowed: RangeInclusive<u64>,
+) -> Outcome {
+    let value = value.into();
+    if allowed.contains(&value) {
+        return Ok(());
+    }
+    let key = match path.last() {
+        Some(Step::Key(key)) => key.as_str(),
+        _ => "the value",
+    };
+    let hint = match value < *allowed.start() {
+        true => format!("make it at least {}", allowed.start()),
+        false => format!("make it at most {}", allowed.end()),
+    };
+    let message = format!("`{key}` cannot be {value}");
+    Err(fault(path, message, hint))
+}
