@@ -48,6 +48,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod torn;
 mod writer;
 
 use member::EmbeddedMember;

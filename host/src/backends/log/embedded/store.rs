@@ -14,6 +14,7 @@ use fjall::{
 use super::{
     super::{Error, Limit, Range, Result, TopicSettings},
     chunk::Chunk,
+    torn,
 };
 
 /// An open database. Cloning is cheap; it closes with its last clone.
@@ -46,21 +47,17 @@ pub struct Ends {
 impl Store {
     /// Open or create the database in `directory`. Blocks.
     pub fn open(directory: &Path) -> Result<Self> {
-        // One worker: with more, fjall's first spins while another compacts. The journals that
-        // wait for the small keyspace are read at every start, so they are kept few.
-        let database = Database::builder(directory)
-            .worker_threads(1)
-            .max_journaling_size(128 << 20)
-            .journal_compression(fjall::CompressionType::None)
-            .manual_journal_persist(true)
-            .open()
-            .map_err(|error| match error {
-                fjall::Error::Locked => Error::Unavailable(format!(
-                    "`{}` is in use by another process; stop it first",
-                    directory.display()
-                )),
-                error => failed("open the log", &error),
-            })?;
+        let database = open_database(directory).map_err(|error| match error {
+            fjall::Error::Locked => Error::Unavailable(format!(
+                "`{}` is in use by another process; stop it first",
+                directory.display()
+            )),
+            fjall::Error::JournalRecovery(error) => Error::Unavailable(format!(
+                "`{}` is damaged ({error}); put a copy in its place",
+                directory.display()
+            )),
+            error => failed("open the log", &error),
+        })?;
         let chunks = database
             .keyspace("chunks", || {
                 KeyspaceCreateOptions::default().max_memtable_size(32 << 20).with_kv_separation(
@@ -227,6 +224,35 @@ impl Changes<'_> {
     /// on disk. Opening it again finds all of the failed write or nothing.
     pub fn write(self) -> Result<()> {
         self.batch.commit().map_err(|error| failed("write", &error))
+    }
+}
+
+/// Open the database, without its last write if that is torn.
+fn open_database(directory: &Path) -> fjall::Result<Database> {
+    // One worker: with more, fjall's first spins while another compacts. The journals that wait
+    // for the small keyspace are read at every start, so they are kept few.
+    let open = || {
+        Database::builder(directory)
+            .worker_threads(1)
+            .max_journaling_size(128 << 20)
+            .journal_compression(fjall::CompressionType::None)
+            .manual_journal_persist(true)
+            .open()
+    };
+    let damaged = match open() {
+        Err(error @ fjall::Error::JournalRecovery(_)) => error,
+        outcome => return outcome,
+    };
+    let Some(cut) = torn::cut_last_write(directory)? else { return Err(damaged) };
+    match open() {
+        Ok(database) => {
+            tracing::warn!("the last write before a crash was torn and is dropped");
+            Ok(database)
+        }
+        Err(_) => {
+            cut.put_back()?;
+            Err(damaged)
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
 
 mod crash;
 mod full;
+mod torn;
 
 /// A log in a directory of its own.
 struct Home {
