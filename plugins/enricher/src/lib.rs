@@ -34,10 +34,7 @@ fn handle(batch: Batch<'_>) -> Result<(), Failure> {
         match message.json::<Raw<'_>>() {
             Ok(raw) => events.push((message, raw)),
             Err(error) => {
-                refused = Some(Failure::dead_letter(
-                    index,
-                    format_args!("no event: {error}"),
-                ));
+                refused = Some(Failure::dead_letter(index, format_args!("no event: {error}")));
                 break;
             }
         }
@@ -53,9 +50,7 @@ fn send(events: &[(Message<'_>, Raw<'_>)], now_ms: u64) -> Result<(), Failure> {
     let mut records = Records::with_capacity(size_of(events));
     device::with(|devices| {
         for (message, raw) in events {
-            let place = places
-                .get(raw.ip.as_ref())
-                .map_or(place::UNKNOWN, String::as_str);
+            let place = places.get(raw.ip.as_ref()).map_or(place::UNKNOWN, String::as_str);
             let event = Enriched::new(raw, devices.of(&raw.agent), place, &pod, now_ms)?;
             records.push_json(TOPIC, message.key(), &event)?;
             if records.size() > FULL {
@@ -87,7 +82,5 @@ fn places<'e>(events: &'e [(Message<'_>, Raw<'_>)]) -> BTreeMap<&'e str, String>
 
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    })
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

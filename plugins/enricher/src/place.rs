@@ -18,10 +18,8 @@ struct Place<'a> {
 pub fn json(location: Option<&Location>) -> String {
     let country = location.and_then(|location| location.country.as_deref());
     let city = location.and_then(|location| location.city.as_deref());
-    let place = Place {
-        country: country.unwrap_or(UNKNOWN_PART),
-        city: city.unwrap_or(UNKNOWN_PART),
-    };
+    let place =
+        Place { country: country.unwrap_or(UNKNOWN_PART), city: city.unwrap_or(UNKNOWN_PART) };
     serde_json::to_string(&place).unwrap_or_else(|_| UNKNOWN.to_owned())
 }
 
@@ -32,12 +30,8 @@ mod tests {
     #[test]
     fn what_is_unknown_is_told_as_such() {
         assert_eq!(json(None), UNKNOWN);
-        let location = Location {
-            country: Some("GB".into()),
-            city: None,
-            latitude: None,
-            longitude: None,
-        };
+        let location =
+            Location { country: Some("GB".into()), city: None, latitude: None, longitude: None };
         assert_eq!(json(Some(&location)), r#"{"country":"GB","city":"XX"}"#);
     }
 }

@@ -21,10 +21,7 @@ pub fn pixel() -> Response {
 pub fn preflight() -> Response {
     Response::new(204)
         .with_header("access-control-allow-methods", "GET, POST")
-        .with_header(
-            "access-control-allow-headers",
-            "content-type, authorization",
-        )
+        .with_header("access-control-allow-headers", "content-type, authorization")
         .with_header("access-control-max-age", "86400")
 }
 

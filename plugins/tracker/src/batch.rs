@@ -68,10 +68,7 @@ pub fn take(request: &Request<'_>, visitor: &Visitor<'_>, settings: &Settings) -
     }
     for Rejected { index, error } in rejected {
         let index = sent.get(index as usize).copied().unwrap_or_default();
-        errors.push(ItemError {
-            index,
-            error: describe(&error).to_string(),
-        });
+        errors.push(ItemError { index, error: describe(&error).to_string() });
     }
     report(items.len() - errors.len(), errors)
 }
@@ -81,10 +78,7 @@ fn items(body: &[u8]) -> Result<Vec<&RawValue>> {
         .map_err(|error| Error::status(400, format!("the body is not a batch: {error}")))?;
     match batch.batch.len() <= MAX_ITEMS {
         true => Ok(batch.batch),
-        false => Err(Error::status(
-            413,
-            format!("a batch has at most {MAX_ITEMS} items"),
-        )),
+        false => Err(Error::status(413, format!("a batch has at most {MAX_ITEMS} items"))),
     }
 }
 
@@ -119,9 +113,7 @@ impl Item {
             .map_err(|_| Error::status(400, "the item is not an object"))?;
         let named = members.remove("event");
         let typed = members.remove("type");
-        let kind = named
-            .or(typed)
-            .and_then(|kind| serde_json::from_str::<String>(kind.get()).ok());
+        let kind = named.or(typed).and_then(|kind| serde_json::from_str::<String>(kind.get()).ok());
         let kind = kind
             .filter(|kind| !kind.is_empty())
             .ok_or_else(|| Error::status(400, "the item has neither `event` nor `type`"))?;
@@ -133,10 +125,7 @@ impl Item {
                 .map_err(|_| Error::status(400, "`properties` is not an object"))?;
             members.extend(inner);
         }
-        Ok(Self {
-            kind,
-            params: to_raw_value(&members)?,
-        })
+        Ok(Self { kind, params: to_raw_value(&members)? })
     }
 }
 
@@ -168,14 +157,8 @@ fn report(accepted: usize, mut errors: Vec<ItemError>) -> Result {
         (_, false) => (200, "partial"),
         (_, true) => (200, "ok"),
     };
-    let report = Report {
-        status: word,
-        accepted,
-        errors,
-    };
-    Ok(Response::json(&report)?
-        .with_status(status)
-        .with_header("cache-control", "no-store"))
+    let report = Report { status: word, accepted, errors };
+    Ok(Response::json(&report)?.with_status(status).with_header("cache-control", "no-store"))
 }
 
 #[cfg(test)]
@@ -198,12 +181,7 @@ mod tests {
 
     #[test]
     fn an_item_that_names_nothing_is_an_error_of_its_own() {
-        for json in [
-            "7",
-            "{}",
-            r#"{"type":""}"#,
-            r#"{"type":"w","properties":7}"#,
-        ] {
+        for json in ["7", "{}", r#"{"type":""}"#, r#"{"type":"w","properties":7}"#] {
             assert!(matches!(item(json), Err(Error::Status(400, _))), "{json}");
         }
     }
@@ -214,12 +192,8 @@ mod tests {
         let basic = |user: &str| format!("Basic {}", STANDARD.encode(user));
         assert!(authorize(None, &[]).is_ok());
         assert!(authorize(Some(&basic("other:")), &keys).is_ok());
-        for wrong in [
-            basic("secre:"),
-            basic("secrets:"),
-            "Basic !".into(),
-            "Bearer secret".into(),
-        ] {
+        for wrong in [basic("secre:"), basic("secrets:"), "Basic !".into(), "Bearer secret".into()]
+        {
             assert!(
                 matches!(authorize(Some(&wrong), &keys), Err(Error::Status(401, _))),
                 "{wrong}"

@@ -68,16 +68,11 @@ pub fn type_of<'a>(request: &Request<'a>) -> Cow<'a, str> {
 
 /// The type of an event that comes through the image: its `type` in the query.
 pub fn pixel_type<'a>(request: &Request<'a>) -> Cow<'a, str> {
-    request
-        .query_value("type")
-        .unwrap_or(Cow::Borrowed("pixel"))
+    request.query_value("type").unwrap_or(Cow::Borrowed("pixel"))
 }
 
 fn last_segment(path: &str) -> Cow<'_, str> {
-    let segment = path
-        .rsplit('/')
-        .find(|segment| !segment.is_empty())
-        .unwrap_or("/");
+    let segment = path.rsplit('/').find(|segment| !segment.is_empty()).unwrap_or("/");
     percent_decode_str(segment).decode_utf8_lossy()
 }
 

@@ -38,10 +38,7 @@ pub fn add(records: &mut Records, event: &Event<'_>) -> Result<()> {
         return Ok(());
     }
     records.rewind(mark);
-    Err(Error::status(
-        413,
-        format!("the event is larger than {MAX_EVENT} bytes"),
-    ))
+    Err(Error::status(413, format!("the event is larger than {MAX_EVENT} bytes")))
 }
 
 /// What a client is told when nothing could be stored. The reason is for the log.
@@ -71,10 +68,7 @@ impl<'s> Seen<'s> {
             Some(name) => Some((Store::open("default").map_err(store_failed)?, name.as_str())),
             None => None,
         };
-        Ok(Self {
-            store,
-            new: Vec::new(),
-        })
+        Ok(Self { store, new: Vec::new() })
     }
 
     /// Whether this event's id has been stored before, or came earlier in the same call.
@@ -97,11 +91,7 @@ impl<'s> Seen<'s> {
     pub fn remember(&self) -> Result<()> {
         match &self.store {
             Some((store, _)) if !self.new.is_empty() => {
-                let pairs: Vec<_> = self
-                    .new
-                    .iter()
-                    .map(|key| (key.as_str(), &b"1"[..]))
-                    .collect();
+                let pairs: Vec<_> = self.new.iter().map(|key| (key.as_str(), &b"1"[..])).collect();
                 store.set_many(&pairs).map_err(store_failed)
             }
             _ => Ok(()),

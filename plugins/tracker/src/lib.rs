@@ -46,10 +46,9 @@ fn route(request: &Request<'_>, visitor: &Visitor<'_>, settings: &Settings) -> R
             one(request, visitor, settings, event::type_of(request))?;
             Ok(answer::ok())
         }
-        (method, _) => Err(Error::status(
-            405,
-            format!("`{method}` is not taken, send GET or POST"),
-        )),
+        (method, _) => {
+            Err(Error::status(405, format!("`{method}` is not taken, send GET or POST")))
+        }
     }
 }
 

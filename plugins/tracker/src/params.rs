@@ -26,20 +26,12 @@ impl<'a> Params<'a> {
     /// `navigator.sendBeacon` sends without a preflight; it is taken for JSON if it is an
     /// object, for a form if it looks like one, and else kept as `text`.
     pub fn of(request: &Request<'a>, visitor: &Visitor<'a>) -> Result<Self> {
-        let mut params = Self {
-            object: None,
-            pairs: request.query_pairs().collect(),
-        };
+        let mut params = Self { object: None, pairs: request.query_pairs().collect() };
         let body = request.body();
         if body.is_empty() {
             return Ok(params);
         }
-        let media_type = visitor
-            .content_type
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim();
+        let media_type = visitor.content_type.split(';').next().unwrap_or_default().trim();
         match media_type {
             "application/x-www-form-urlencoded" => params.pairs.extend(request.form()),
             "application/json" => params.object = Some(object(body)?),
@@ -61,8 +53,7 @@ impl<'a> Params<'a> {
         } else if text.contains('=') && !text.contains(char::is_whitespace) {
             self.pairs.extend(request.form());
         } else {
-            self.pairs
-                .push((Cow::Borrowed("text"), Cow::Borrowed(text)));
+            self.pairs.push((Cow::Borrowed("text"), Cow::Borrowed(text)));
         }
         Ok(())
     }
@@ -74,12 +65,8 @@ impl<'a> Params<'a> {
                 serde_json::from_str(object.get()).ok()?;
             serde_json::from_str::<String>(members.get(name)?.get()).ok()
         });
-        let pair = || {
-            self.pairs
-                .iter()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.clone())
-        };
+        let pair =
+            || self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         member.map(Cow::Owned).or_else(pair)
     }
 }
@@ -96,10 +83,7 @@ fn object(body: &[u8]) -> Result<&RawValue> {
 impl<'a> From<&'a RawValue> for Params<'a> {
     /// Parameters that are one JSON object.
     fn from(object: &'a RawValue) -> Self {
-        Self {
-            object: Some(object),
-            pairs: Vec::new(),
-        }
+        Self { object: Some(object), pairs: Vec::new() }
     }
 }
 

@@ -72,20 +72,14 @@ mod tests {
     use super::*;
 
     fn agent(agent: &str) -> Visitor<'_> {
-        Visitor {
-            agent,
-            ..Visitor::default()
-        }
+        Visitor { agent, ..Visitor::default() }
     }
 
     #[test]
     fn robots_are_dropped_only_where_the_setting_says_so() {
         let robot =
             agent("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)");
-        let drop = Settings {
-            drop_bots: true,
-            ..Settings::default()
-        };
+        let drop = Settings { drop_bots: true, ..Settings::default() };
         assert!(robot.may_be_recorded(&Settings::default()));
         assert!(!robot.may_be_recorded(&drop));
         assert!(!agent("").may_be_recorded(&drop));
@@ -94,14 +88,8 @@ mod tests {
 
     #[test]
     fn who_objects_is_not_recorded_unless_the_setting_says_so() {
-        let visitor = Visitor {
-            objects: true,
-            ..agent("Firefox/140.0")
-        };
-        assert!(!visitor.may_be_recorded(&Settings {
-            respect_dnt: true,
-            ..Settings::default()
-        }));
+        let visitor = Visitor { objects: true, ..agent("Firefox/140.0") };
+        assert!(!visitor.may_be_recorded(&Settings { respect_dnt: true, ..Settings::default() }));
         assert!(visitor.may_be_recorded(&Settings::default()));
     }
 }

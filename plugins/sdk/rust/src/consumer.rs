@@ -77,14 +77,7 @@ impl<'a> Batch<'a> {
         let partition = reader.u32("partition")?;
         let behind = reader.u64("behind")?;
         let topic = reader.str("topic")?;
-        Ok(Self {
-            topic,
-            partition,
-            behind,
-            count,
-            records: reader,
-            fault: Rc::default(),
-        })
+        Ok(Self { topic, partition, behind, count, records: reader, fault: Rc::default() })
     }
 
     /// The topic they come from.
@@ -115,12 +108,7 @@ impl<'a> Batch<'a> {
     /// The messages in order. A batch whose bytes do not follow the layout ends early, and is
     /// then reported as failed at that message, whatever the handler returns.
     pub fn iter(&self) -> Messages<'a, '_> {
-        Messages {
-            index: 0,
-            batch_count: self.count,
-            reader: self.records,
-            fault: &self.fault,
-        }
+        Messages { index: 0, batch_count: self.count, reader: self.records, fault: &self.fault }
     }
 }
 
@@ -215,9 +203,7 @@ impl<'a> Message<'a> {
 
     /// The first header of this name; `Some(None)` is a null value.
     pub fn header(&self, name: &str) -> Option<Option<&'a [u8]>> {
-        self.headers()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+        self.headers().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// The headers in order. Ends early where the bytes do not follow the layout.
@@ -267,11 +253,7 @@ impl Failure {
 
     fn new(index: usize, reason: impl Display, action: FailureAction) -> Self {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
-        Self(wit::Failure {
-            index,
-            reason: reason.to_string(),
-            action,
-        })
+        Self(wit::Failure { index, reason: reason.to_string(), action })
     }
 }
 

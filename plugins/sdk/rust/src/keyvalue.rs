@@ -54,9 +54,7 @@ impl Store {
 
     /// One page of keys, and the cursor for the next one.
     pub fn keys(&self, cursor: Option<&str>) -> Result<(Vec<String>, Option<String>), Error> {
-        self.0
-            .list_keys(cursor)
-            .map(|page| (page.keys, page.cursor))
+        self.0.list_keys(cursor).map(|page| (page.keys, page.cursor))
     }
 
     /// Add to a number and return the sum; no other writer can come between.

@@ -42,14 +42,7 @@ pub struct Record<'a> {
 impl<'a> Record<'a> {
     /// A record for this topic, which must be in `[needs.produce]` of the manifest.
     pub fn to(topic: &'a str) -> Self {
-        Self {
-            topic,
-            partition: None,
-            timestamp_ms: None,
-            key: None,
-            value: None,
-            headers: &[],
-        }
+        Self { topic, partition: None, timestamp_ms: None, key: None, value: None, headers: &[] }
     }
 
     /// Into this partition, whatever the key.
@@ -136,10 +129,7 @@ impl Records {
 
     /// This point, to come back to or to measure from.
     pub fn mark(&self) -> Mark {
-        Mark {
-            count: self.count,
-            size: self.packed.len(),
-        }
+        Mark { count: self.count, size: self.packed.len() }
     }
 
     /// The bytes that were added since a mark.
@@ -171,10 +161,7 @@ impl Records {
         key: Option<&[u8]>,
         value: &T,
     ) -> serde_json::Result<()> {
-        let record = Record {
-            key,
-            ..Record::to(topic)
-        };
+        let record = Record { key, ..Record::to(topic) };
         let start = self.open(&record);
         let length_at = self.packed.len();
         self.packed.extend_from_slice(&[0; 4]);

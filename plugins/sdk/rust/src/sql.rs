@@ -85,10 +85,7 @@ pub struct Rows {
 
 impl Rows {
     fn new(rows: wit::Rows) -> Self {
-        Self {
-            columns: rows.columns,
-            rows: rows.rows,
-        }
+        Self { columns: rows.columns, rows: rows.rows }
     }
 
     /// The names of the columns.
@@ -108,10 +105,7 @@ impl Rows {
 
     /// The rows in order.
     pub fn iter(&self) -> impl Iterator<Item = Row<'_>> {
-        self.rows.iter().map(|values| Row {
-            columns: &self.columns,
-            values,
-        })
+        self.rows.iter().map(|values| Row { columns: &self.columns, values })
     }
 
     /// The first row.
@@ -141,9 +135,7 @@ impl<'a> Row<'a> {
     pub fn get<T: FromValue<'a>>(&self, column: &str) -> Result<T, ColumnError> {
         let index = self.columns.iter().position(|name| name == column);
         let value = index.and_then(|index| self.values.get(index));
-        value.and_then(T::from_value).ok_or_else(|| ColumnError {
-            column: column.to_owned(),
-        })
+        value.and_then(T::from_value).ok_or_else(|| ColumnError { column: column.to_owned() })
     }
 
     /// The values in the order of the columns.
@@ -161,11 +153,7 @@ pub struct ColumnError {
 
 impl fmt::Display for ColumnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "column `{}` is missing or holds another type",
-            self.column
-        )
+        write!(f, "column `{}` is missing or holds another type", self.column)
     }
 }
 
@@ -212,10 +200,7 @@ impl FromValue<'_> for i64 {
 
 /// An integer is read as a real number too.
 impl FromValue<'_> for f64 {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "who asks for a real number accepts it"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "who asks for a real number accepts it")]
     fn from_value(value: &Value) -> Option<Self> {
         match value {
             Value::Real(number) => Some(*number),

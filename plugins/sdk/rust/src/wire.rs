@@ -19,11 +19,7 @@ pub struct Malformed {
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the packed bytes do not follow their layout at the {}",
-            self.part
-        )
+        write!(f, "the packed bytes do not follow their layout at the {}", self.part)
     }
 }
 
@@ -47,20 +43,14 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub fn take(&mut self, count: usize, part: &'static str) -> Result<&'a [u8], Malformed> {
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(count)
-            .ok_or(Malformed { part })?;
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(Malformed { part })?;
         self.rest = rest;
         Ok(taken)
     }
 
     #[inline]
     fn array<const N: usize>(&mut self, part: &'static str) -> Result<[u8; N], Malformed> {
-        let (taken, rest) = self
-            .rest
-            .split_first_chunk::<N>()
-            .ok_or(Malformed { part })?;
+        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(Malformed { part })?;
         self.rest = rest;
         Ok(*taken)
     }

@@ -14,10 +14,7 @@ fn head(query: &str) -> Vec<u8> {
 fn params(query: &str, content_type: &str, body: &str) -> Result<String> {
     let head = head(query);
     let request = Request::parse(&head, body.as_bytes()).unwrap();
-    let visitor = Visitor {
-        content_type,
-        ..Visitor::default()
-    };
+    let visitor = Visitor { content_type, ..Visitor::default() };
     Params::of(&request, &visitor).map(|params| serde_json::to_string(&params).unwrap())
 }
 
@@ -31,10 +28,7 @@ fn a_query_becomes_members_and_a_repeated_name_a_list() {
 #[test]
 fn a_json_object_is_kept_as_it_was_sent() {
     let body = r#"{ "z": 1.50, "a": [true] }"#;
-    assert_eq!(
-        params("", "application/json; charset=utf-8", body).unwrap(),
-        body
-    );
+    assert_eq!(params("", "application/json; charset=utf-8", body).unwrap(), body);
 }
 
 #[test]
@@ -45,18 +39,9 @@ fn a_json_object_wins_over_the_query() {
 
 #[test]
 fn text_is_taken_for_json_for_a_form_or_for_itself() {
-    assert_eq!(
-        params("", "text/plain;charset=UTF-8", r#" {"a":1}"#).unwrap(),
-        r#"{"a":1}"#
-    );
-    assert_eq!(
-        params("", "text/plain", "a=1&b=2").unwrap(),
-        r#"{"a":"1","b":"2"}"#
-    );
-    assert_eq!(
-        params("", "text/plain", "hello there").unwrap(),
-        r#"{"text":"hello there"}"#
-    );
+    assert_eq!(params("", "text/plain;charset=UTF-8", r#" {"a":1}"#).unwrap(), r#"{"a":1}"#);
+    assert_eq!(params("", "text/plain", "a=1&b=2").unwrap(), r#"{"a":"1","b":"2"}"#);
+    assert_eq!(params("", "text/plain", "hello there").unwrap(), r#"{"text":"hello there"}"#);
 }
 
 #[test]
@@ -68,10 +53,7 @@ fn what_is_no_object_is_told_to_the_client() {
         ("application/xml", "<a/>", 415),
     ] {
         let error = params("", content_type, body).unwrap_err();
-        assert!(
-            matches!(error, Error::Status(s, _) if s == status),
-            "{body}: {error}"
-        );
+        assert!(matches!(error, Error::Status(s, _) if s == status), "{body}: {error}");
     }
 }
 
@@ -81,9 +63,6 @@ fn a_text_member_is_found_in_the_object_and_in_the_pairs() {
     let params = Params::from(object.as_ref());
     assert_eq!(params.text("id").as_deref(), Some("ab"));
     assert_eq!(params.text("n"), None);
-    let pairs = Params {
-        object: None,
-        pairs: vec![("id".into(), "x".into())],
-    };
+    let pairs = Params { object: None, pairs: vec![("id".into(), "x".into())] };
     assert_eq!(pairs.text("id").as_deref(), Some("x"));
 }

@@ -191,7 +191,9 @@ impl Groups {
         let topics = self.topics.load();
         let partitions = group.partitions(&topics);
         let mut leaving: BTreeMap<MemberId, Vec<(Arc<Partition>, u64)>> = BTreeMap::new();
-        for (id, target) in group.assign(&partitions) {
+        let assignment = group.assign(&partitions);
+        group.holdings.retain(|id, _| assignment.contains_key(id));
+        for (id, target) in assignment {
             let Some(partition) = partitions.get(&id) else {
                 continue;
             };

@@ -89,7 +89,8 @@ impl EmbeddedMember {
         let place = self.shared.place(&claim.partition, start).await?;
         let keep = start != Start::Earliest;
         let take = |reply| Request::Claim { claim: claim.clone(), start: place, keep, reply };
-        let position = self.shared.ask(take).await?;
+        // A commit may lie beyond the end; waiting there would miss what comes before it.
+        let position = self.shared.ask(take).await?.min(claim.partition.range().end);
         Ok(EmbeddedReader {
             shared: Arc::clone(&self.shared),
             partition: claim.partition.describe(),

@@ -7,7 +7,7 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     time,
 };
 
@@ -31,8 +31,13 @@ pub struct Shared {
     pub queue: mpsc::Sender<Request>,
     /// The database; empty while it is not open.
     pub store: ArcSwapOption<Store>,
+    /// Reads from disk that may run at once: the threads for what blocks are not ours alone.
+    readers: Semaphore,
     committed: Mutex<Committed>,
 }
+
+/// As many reads at once as keep a disk busy.
+const READERS: usize = 8;
 
 /// Durable offsets of groups, by group and partition id.
 pub type Committed = BTreeMap<(Arc<str>, u32), u64>;
@@ -52,6 +57,7 @@ impl Shared {
             topics,
             queue,
             store: ArcSwapOption::from_pointee(store),
+            readers: Semaphore::new(READERS),
             committed: Mutex::new(committed),
         }
     }
@@ -112,6 +118,12 @@ impl Shared {
                 self.on_disk(move |store| store.scan(id, from, range.end, limit)).await?
             }
         };
+        if chunks.is_empty() && partition.range().start <= from {
+            return Err(Error::Unavailable(format!(
+                "the records of `{}`/{} from offset {from} on are missing on disk",
+                partition.topic, partition.number
+            )));
+        }
         Ok(chunk::batch_of(&partition.topic, partition.number, &chunks, from, range.end, limit))
     }
 
@@ -131,6 +143,7 @@ impl Shared {
         &self,
         work: impl FnOnce(&Store) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let _turn = self.readers.acquire().await.map_err(|_| closed())?;
         let store = self.store.load_full().ok_or_else(not_open)?;
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
         done.map_err(|error| Error::Unavailable(format!("reading failed: {error}")))?

@@ -215,3 +215,20 @@ async fn a_directory_belongs_to_one_log() {
     };
     assert!(second.to_string().contains("in use by another process"), "{second}");
 }
+
+#[tokio::test]
+async fn a_topic_without_members_has_no_lag_of_its_own() {
+    let home = Home::open().await;
+    let join = async |topic: &str| {
+        home.log().create(topic, TopicSettings::default()).await.unwrap();
+        let topics = vec![topic.into()];
+        let subscription = Subscription { group: "g".into(), topics, start: Start::Earliest };
+        home.log().join(subscription).await.unwrap()
+    };
+    let (_stays, leaves) = (join("a").await, join("b").await);
+    assert_eq!(home.log().lag().await.unwrap().len(), 8);
+    drop(leaves);
+    let lags = home.log().lag().await.unwrap();
+    assert_eq!(lags.len(), 4);
+    assert!(lags.iter().all(|lag| &*lag.topic == "a"));
+}

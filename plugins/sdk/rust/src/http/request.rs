@@ -53,10 +53,7 @@ impl<'a> Request<'a> {
             query: (flags & 2 != 0).then_some(query),
             client_ip,
             id,
-            params: Params {
-                left: param_count,
-                reader,
-            },
+            params: Params { left: param_count, reader },
             header_count,
             params_size: Cell::new(None),
             body,
@@ -95,16 +92,12 @@ impl<'a> Request<'a> {
 
     /// The first value of this name in the query, decoded.
     pub fn query_value(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.query_pairs()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value)
+        self.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
     /// What the route's `{name}` or `{*name}` matched, percent-decoded.
     pub fn param(&self, name: &str) -> Option<&'a str> {
-        self.params()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+        self.params().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// All parameters of the route in their order.
@@ -115,15 +108,12 @@ impl<'a> Request<'a> {
     /// The first header of this name, which must be in lower case; `None` also for a value that
     /// is not UTF-8.
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        self.header_bytes(name)
-            .and_then(|value| std::str::from_utf8(value).ok())
+        self.header_bytes(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// The same as the bytes that were sent.
     pub fn header_bytes(&self, name: &str) -> Option<&'a [u8]> {
-        self.headers()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+        self.headers().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// All headers in the order of arrival, names in lower case.
@@ -138,10 +128,7 @@ impl<'a> Request<'a> {
         let mut reader = self.params.reader;
         // The size was measured on the same bytes, so there is as much to skip.
         let _ = reader.take(size, "params");
-        Headers {
-            left: self.header_count,
-            reader,
-        }
+        Headers { left: self.header_count, reader }
     }
 
     /// The address of the client, also behind a trusted proxy.
@@ -167,12 +154,7 @@ impl<'a> Request<'a> {
     /// The media type of the body in lower case, without its parameters; empty without one.
     pub fn media_type(&self) -> String {
         let value = self.header("content-type").unwrap_or_default();
-        value
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase()
+        value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
     /// The body read as JSON; what does not fit is a 400 that says where.

@@ -29,18 +29,12 @@ impl Response {
         head.extend_from_slice(&[VERSION, 0]);
         head.extend_from_slice(&status.to_le_bytes());
         head.extend_from_slice(&0u32.to_le_bytes());
-        Self {
-            head,
-            headers: 0,
-            body: Vec::new(),
-        }
+        Self { head, headers: 0, body: Vec::new() }
     }
 
     /// 200 with these bytes and their media type.
     pub fn bytes(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self::new(200)
-            .with_header("content-type", content_type)
-            .with_body(body)
+        Self::new(200).with_header("content-type", content_type).with_body(body)
     }
 
     /// 200 with plain text.
