@@ -1,0 +1,291 @@
+//! Reads the few fields that count out of an event, without reading the rest of it.
+//!
+//! A full JSON reader spends most of its time on values that nobody asks for. This one hops from
+//! key to key, borrows the texts it wants, and skips everything else by its quotes and brackets.
+//! It accepts every JSON object; some texts that are no JSON are accepted as well, where the
+//! mistake lies in a value that is skipped.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use memchr::memchr2;
+
+/// Deeper values than any real event has are refused.
+const MAX_DEPTH: u32 = 128;
+
+/// A message that is not a JSON object with a `type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoEvent;
+
+impl fmt::Display for NoEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the message is not a JSON object with a `type`")
+    }
+}
+
+impl std::error::Error for NoEvent {}
+
+/// A text as it stands in the JSON, escapes included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Text<'a>(&'a [u8]);
+
+impl<'a> Text<'a> {
+    /// Whether it is exactly this; the given text needs no escapes.
+    pub fn is(self, plain: &str) -> bool {
+        self.0 == plain.as_bytes()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The text itself. Escapes that mean nothing stay as they are, and so does a lack of UTF-8
+    /// as far as it can be shown.
+    pub fn read(self) -> Cow<'a, str> {
+        if !self.0.contains(&b'\\') {
+            return String::from_utf8_lossy(self.0);
+        }
+        let quoted = [b"\"", self.0, b"\""].concat();
+        match serde_json::from_slice::<String>(&quoted) {
+            Ok(text) => Cow::Owned(text),
+            Err(_) => String::from_utf8_lossy(self.0),
+        }
+    }
+}
+
+/// The fields of an event that count. A missing text is empty, a missing number 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fields<'a> {
+    /// `type`
+    pub kind: Text<'a>,
+    /// `klag`, in milliseconds
+    pub lag_ms: u64,
+    /// `ip`
+    pub ip: Text<'a>,
+    /// `node`
+    pub node: Text<'a>,
+    /// `geo.country`
+    pub country: Text<'a>,
+    /// `params.action`
+    pub action: Text<'a>,
+    /// `params.text`
+    pub text: Text<'a>,
+}
+
+impl<'a> Fields<'a> {
+    /// Find the fields of an event.
+    pub fn read(event: &'a [u8]) -> Result<Self, NoEvent> {
+        let mut fields = Self::default();
+        let mut named = false;
+        let mut scanner = Scanner { bytes: event, at: 0 };
+        scanner.object(|scanner, key| match key {
+            b"type" => {
+                fields.kind = scanner.text_or_skip()?;
+                named = true;
+                Ok(())
+            }
+            b"klag" => scanner.number_or_skip().map(|lag| fields.lag_ms = lag),
+            b"ip" => scanner.text_or_skip().map(|text| fields.ip = text),
+            b"node" => scanner.text_or_skip().map(|text| fields.node = text),
+            b"geo" => scanner.object_or_skip(|scanner, key| match key {
+                b"country" => scanner.text_or_skip().map(|text| fields.country = text),
+                _ => scanner.skip(),
+            }),
+            b"params" => scanner.object_or_skip(|scanner, key| match key {
+                b"action" => scanner.text_or_skip().map(|text| fields.action = text),
+                b"text" => scanner.text_or_skip().map(|text| fields.text = text),
+                _ => scanner.skip(),
+            }),
+            _ => scanner.skip(),
+        })?;
+        scanner.space();
+        match named && !fields.kind.is_empty() && scanner.at == event.len() {
+            true => Ok(fields),
+            false => Err(NoEvent),
+        }
+    }
+}
+
+/// A place in a JSON text.
+struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    #[inline]
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    #[inline]
+    fn expect(&mut self, byte: u8) -> Result<(), NoEvent> {
+        if self.peek() != Some(byte) {
+            return Err(NoEvent);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Walk the members of an object; the function is given each key and must pass its value.
+    #[inline]
+    fn object(
+        &mut self,
+        mut member: impl FnMut(&mut Self, &'a [u8]) -> Result<(), NoEvent>,
+    ) -> Result<(), NoEvent> {
+        self.space();
+        self.expect(b'{')?;
+        self.space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.space();
+            let key = self.string()?;
+            self.space();
+            self.expect(b':')?;
+            self.space();
+            member(self, key)?;
+            self.space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(NoEvent),
+            }
+        }
+    }
+
+    #[inline]
+    fn object_or_skip(
+        &mut self,
+        member: impl FnMut(&mut Self, &'a [u8]) -> Result<(), NoEvent>,
+    ) -> Result<(), NoEvent> {
+        match self.peek() {
+            Some(b'{') => self.object(member),
+            _ => self.skip(),
+        }
+    }
+
+    #[inline]
+    fn text_or_skip(&mut self) -> Result<Text<'a>, NoEvent> {
+        match self.peek() {
+            Some(b'"') => self.string().map(Text),
+            _ => self.skip().map(|()| Text::default()),
+        }
+    }
+
+    #[inline]
+    fn number_or_skip(&mut self) -> Result<u64, NoEvent> {
+        let start = self.at;
+        self.skip()?;
+        let digits = self.bytes[start..self.at].iter();
+        let number = digits.take_while(|byte| byte.is_ascii_digit());
+        Ok(number.fold(0u64, |number, digit| {
+            number.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
+        }))
+    }
+
+    /// Pass a string; what stands between its quotes.
+    #[inline]
+    fn string(&mut self) -> Result<&'a [u8], NoEvent> {
+        self.expect(b'"')?;
+        let start = self.at;
+        loop {
+            self.at = quote_or_backslash(self.bytes, self.at).ok_or(NoEvent)?;
+            if self.bytes[self.at] == b'"' {
+                self.at += 1;
+                return Ok(&self.bytes[start..self.at - 1]);
+            }
+            // The escaped byte is passed with its backslash, whatever it is.
+            self.at += 2;
+        }
+    }
+
+    /// Pass any value.
+    #[inline]
+    fn skip(&mut self) -> Result<(), NoEvent> {
+        match self.peek().ok_or(NoEvent)? {
+            b'"' => self.string().map(|_| ()),
+            b'{' | b'[' => self.skip_nested(),
+            _ => self.skip_plain(),
+        }
+    }
+
+    /// Pass an object or a list by counting its brackets.
+    fn skip_nested(&mut self) -> Result<(), NoEvent> {
+        let mut depth = 0;
+        loop {
+            match self.peek().ok_or(NoEvent)? {
+                b'"' => {
+                    self.string()?;
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return Ok(());
+            }
+            if depth > MAX_DEPTH {
+                return Err(NoEvent);
+            }
+        }
+    }
+
+    /// Pass a number or a word.
+    #[inline]
+    fn skip_plain(&mut self) -> Result<(), NoEvent> {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9' | b'a'..=b'z' | b'E' | b'.' | b'+' | b'-')) {
+            self.at += 1;
+        }
+        if self.at == start { Err(NoEvent) } else { Ok(()) }
+    }
+}
+
+/// How many words of eight bytes are looked at before the search is left to SIMD: most texts of
+/// an event are shorter than a call costs.
+const SHORT_WORDS: usize = 4;
+
+/// The next `"` or `\`.
+#[inline]
+fn quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    for _ in 0..SHORT_WORDS {
+        let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) else {
+            break;
+        };
+        let word = u64::from_le_bytes(*word);
+        let found = bytes_equal_to(word, b'"') | bytes_equal_to(word, b'\\');
+        if found != 0 {
+            return Some(at + (found.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+    memchr2(b'"', b'\\', bytes.get(at..)?).map(|found| at + found)
+}
+
+/// The high bit of the lowest byte that equals the wanted one is set; bits above it may be wrong.
+#[inline]
+fn bytes_equal_to(word: u64, wanted: u8) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let zeroed = word ^ (ONES * u64::from(wanted));
+    zeroed.wrapping_sub(ONES) & !zeroed & (ONES << 7)
+}
+
+#[cfg(test)]
+mod tests;
