@@ -8,10 +8,13 @@
 //! - [`manifest`]: what a plugin says about itself.
 //! - [`capabilities`]: what a plugin may import.
 //! - [`backends`]: what the house stands on (log, SQL, key-value), without any WebAssembly.
+//! - [`observe`]: where log lines and numbers of all rooms end up; only the command line and the
+//!   admin API enter it.
 
 pub mod backends;
 pub mod capabilities;
 pub mod manifest;
+pub mod observe;
 pub mod plugins;
 pub mod runtime;
 pub mod triggers;

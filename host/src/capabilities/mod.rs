@@ -20,7 +20,12 @@ use wasmtime::component::Linker;
 
 use crate::backends::Backends;
 
+pub mod config;
+pub mod geoip;
+pub mod http;
 pub mod keyvalue;
+pub mod logging;
+pub mod metrics;
 pub mod produce;
 pub mod sql;
 mod state;
@@ -251,6 +256,11 @@ macro_rules! capabilities {
 }
 
 capabilities! {
+    config: config::Config,
+    geoip: geoip::GeoIp,
+    http: http::Http,
+    logging: logging::Logging,
+    metrics: metrics::Metrics,
     produce: produce::Produce,
     sql: sql::Sql,
     keyvalue: keyvalue::KeyValue,

@@ -12,11 +12,12 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::WasiHttpCtx;
 
-use super::{Instances, Prepared};
+use super::{Instances, Prepared, logging::Stream};
 
 /// The data of one store.
 pub struct State {
-    /// WASI 0.2 and 0.3: no files, no sockets, no environment, no standard streams.
+    /// WASI 0.2 and 0.3: no files, no sockets, no environment; what the guest prints becomes
+    /// lines of the log.
     pub wasi: WasiCtx,
     /// The fields and sizes of wasi:http.
     pub http: WasiHttpCtx,
@@ -34,7 +35,7 @@ impl State {
     /// The state of a new store, for its instantiation until `deadline`.
     pub fn new(plugin: Arc<str>, prepared: &Prepared, memory: Memory, deadline: Instant) -> Self {
         Self {
-            wasi: WasiCtx::builder().build(),
+            wasi: wasi(prepared),
             http: WasiHttpCtx::new(),
             table: ResourceTable::new(),
             call: Call { plugin, deadline, cause: Arc::default() },
@@ -42,6 +43,14 @@ impl State {
             own: Instances::new(prepared),
         }
     }
+}
+
+fn wasi(prepared: &Prepared) -> WasiCtx {
+    let mut builder = WasiCtx::builder();
+    if let Some(log) = &prepared.logging {
+        builder.stdout(Stream::stdout(log)).stderr(Stream::stderr(log));
+    }
+    builder.build()
 }
 
 /// The call that runs in a store.

@@ -1,0 +1,262 @@
+//! `http`: calling other hosts, `wasi:http` 0.2 (`outgoing-handler`) and 0.3 (`client`).
+//!
+//! A component may always import these; what it may reach is another matter. A request goes out
+//! when its host is on the plugin's allow-list, and when the address that the host turns out to
+//! have may be reached. Redirects are the guest's business: each is a request of its own.
+//!
+//! ```text
+//!  request ── allow-list ── slot ── name → addresses → guard ── pooled connection ── answer
+//!                └ denied      └ too many             └ prohibited
+//! ```
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use http_body_util::BodyExt;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use wasmtime::component::Linker;
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
+
+use super::{Capability, Dialect, Plugin, State};
+use crate::backends::Backends;
+
+mod body;
+mod client;
+mod guard;
+mod hosts;
+#[cfg(test)]
+mod tests;
+
+use client::{Client, Waits};
+use guard::{Lookup, Reach};
+use hosts::Target;
+pub use hosts::{Invalid, Pattern};
+
+/// `[http]`: bounds on what plugins send to other hosts and get from there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// The longest wait for a connection: name, TCP and TLS.
+    pub connect_timeout_ms: u64,
+    /// The longest wait for the head of the answer.
+    pub first_byte_timeout_ms: u64,
+    /// The longest silence in the body of an answer.
+    pub between_bytes_timeout_ms: u64,
+    /// The largest body of a request.
+    pub max_request_bytes: u64,
+    /// The largest body of an answer. Bodies are streamed, never held.
+    pub max_response_bytes: u64,
+    /// Requests in flight for each plugin, until the body of the answer is read or dropped.
+    pub concurrency: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            connect_timeout_ms: 10_000,
+            first_byte_timeout_ms: 60_000,
+            between_bytes_timeout_ms: 60_000,
+            max_request_bytes: 64 << 20,
+            max_response_bytes: 256 << 20,
+            concurrency: 128,
+        }
+    }
+}
+
+/// `[needs.http]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Grant {
+    /// The hosts to call, each as a [`Pattern`].
+    pub hosts: Vec<Pattern>,
+    /// Whether addresses of the own machine and network may be reached.
+    pub private: bool,
+}
+
+/// The capability: two pools of connections.
+pub struct Http {
+    settings: Settings,
+    public: Arc<Client>,
+    private: Arc<Client>,
+}
+
+impl Http {
+    fn with_lookup(settings: Settings, lookup: Lookup) -> Self {
+        Self {
+            settings,
+            public: Arc::new(Client::new(lookup.clone(), Reach::Public)),
+            private: Arc::new(Client::new(lookup, Reach::Private)),
+        }
+    }
+}
+
+/// What a generation may call.
+pub struct Prepared {
+    plugin: Arc<str>,
+    grant: Grant,
+    settings: Settings,
+    client: Arc<Client>,
+    slots: Arc<Semaphore>,
+    /// Whether the log has said already that a request was refused.
+    told: AtomicBool,
+}
+
+impl Prepared {
+    /// Tell the operator once a generation what line is missing: a guest may try in a loop.
+    fn tell(&self, target: &Target, what: &'static str) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                plugin = %self.plugin,
+                "a request to `{target}` was refused: {what}"
+            );
+        }
+    }
+
+    /// Whether a request may go out, and to where.
+    fn check(&self, request: &http::Request<WasiBody>) -> Result<(), Error> {
+        if request.method() == http::Method::CONNECT {
+            return Err(Error::HttpRequestMethodInvalid);
+        }
+        let target = Target::of(request.uri()).ok_or(Error::HttpRequestUriInvalid)?;
+        if !self.grant.hosts.iter().any(|pattern| pattern.allows(&target)) {
+            self.tell(&target, "add the host to `[needs.http] hosts` and to the plugin's grants");
+            return Err(Error::HttpRequestDenied);
+        }
+        // A name is judged when it is resolved.
+        match target.literal {
+            Some(address) if !self.client.reach().allows(address) => {
+                self.tell(
+                    &target,
+                    "a private address takes `[needs.http] private = true` and its grant",
+                );
+                Err(Error::DestinationIpProhibited)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// One store's way out.
+pub struct Instance {
+    /// `None` refuses everything.
+    prepared: Option<Arc<Prepared>>,
+    /// The end of the call in progress.
+    deadline: Instant,
+}
+
+impl Capability for Http {
+    const NAME: &'static str = "http";
+    const INTERFACES: &'static [&'static str] = &[
+        "wasi:http/types@0.2.12",
+        "wasi:http/outgoing-handler@0.2.12",
+        "wasi:http/types@0.3.0",
+        "wasi:http/client@0.3.0",
+    ];
+    const NEEDS_GRANT: bool = false;
+    type Settings = Settings;
+    type Grant = Grant;
+    type Prepared = Prepared;
+    type Instance = Instance;
+
+    async fn open(settings: Settings, _backends: &Backends) -> anyhow::Result<Self> {
+        Ok(Self::with_lookup(settings, guard::system()))
+    }
+
+    fn link(linker: &mut Linker<State>, engine: Dialect) -> wasmtime::Result<()> {
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+        match engine {
+            Dialect::Plain => Ok(()),
+            Dialect::Concurrent => wasmtime_wasi_http::p3::add_to_linker(linker),
+        }
+    }
+
+    fn beyond(need: &Grant, allowed: &Grant) -> Vec<String> {
+        let covered = |host: &&Pattern| allowed.hosts.iter().any(|allowed| allowed.covers(host));
+        let missing = need.hosts.iter().filter(|host| !covered(host));
+        let mut beyond: Vec<_> = missing.map(|host| format!("hosts = [\"{host}\"]")).collect();
+        if need.private && !allowed.private {
+            beyond.push("private = true".into());
+        }
+        beyond
+    }
+
+    async fn prepare(&self, plugin: &Plugin, grant: &Grant) -> anyhow::Result<Prepared> {
+        let client = if grant.private { &self.private } else { &self.public };
+        Ok(Prepared {
+            plugin: plugin.name.clone(),
+            grant: grant.clone(),
+            settings: self.settings.clone(),
+            client: client.clone(),
+            slots: Arc::new(Semaphore::new(self.settings.concurrency)),
+            told: AtomicBool::new(false),
+        })
+    }
+
+    fn instance(prepared: &Arc<Prepared>) -> Instance {
+        Instance { prepared: Some(prepared.clone()), deadline: Instant::now() }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let shut = || Instance { prepared: None, deadline: self.call.deadline };
+        let hooks = self.own.http.get_or_insert_with(shut);
+        hooks.deadline = self.call.deadline;
+        WasiHttpCtxView { hooks, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+/// What becomes of the connection after the answer; here the pool looks after it.
+type Afterwards = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Answer = Result<(http::Response<WasiBody>, Afterwards), Error>;
+
+impl WasiHttpHooks for Instance {
+    // The client adds the header where the protocol has one.
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Answer> + Send> {
+        let prepared = match &self.prepared {
+            None => Err(Error::HttpRequestDenied),
+            Some(prepared) => prepared.check(&request).map(|()| prepared.clone()),
+        };
+        let deadline = self.deadline;
+        Box::new(async move { prepared?.send(request, options, deadline).await })
+    }
+}
+
+impl Prepared {
+    async fn send(
+        &self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        deadline: Instant,
+    ) -> Answer {
+        let slots = self.slots.clone();
+        let slot = slots.try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
+        let waits = Waits::new(&self.settings, options, deadline);
+        let request = request.map(|body| body::outgoing(body, self.settings.max_request_bytes));
+        if let Some(error) = request.body().is_too_large() {
+            return Err(error);
+        }
+        let most = self.settings.max_response_bytes;
+        let response = self.client.send(request, waits, most, slot).await?;
+        let nothing_left: Afterwards = Box::new(async { Ok(()) });
+        Ok((response.map(BodyExt::boxed_unsync), nothing_left))
+    }
+}

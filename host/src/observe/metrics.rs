@@ -1,0 +1,200 @@
+//! The numbers of all rooms, and the list of those that the host itself has.
+//!
+//! A room writes a number through the `metrics` crate under a name of [`NAMES`]; a test looks
+//! for names that are missing there.
+
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// What a number means over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A distribution, in seconds.
+    Seconds,
+}
+
+use Kind::{Counter, Gauge, Seconds};
+
+/// Every metric of the host: name, kind, labels and meaning. Those of plugins start with
+/// `plugin_`.
+pub const NAMES: &[(&str, Kind, &[&str], &str)] = &[
+    ("trellis_http_requests_total", Counter, &["plugin", "status"], "HTTP requests answered."),
+    (
+        "trellis_http_request_seconds",
+        Seconds,
+        &["plugin"],
+        "From the head of a request to the head of its answer.",
+    ),
+    ("trellis_http_requests_active", Gauge, &[], "HTTP requests in progress."),
+    (
+        "trellis_consumer_messages_total",
+        Counter,
+        &["plugin", "topic", "group"],
+        "Messages handled.",
+    ),
+    ("trellis_consumer_batch_seconds", Seconds, &["plugin"], "Time a batch took in the plugin."),
+    (
+        "trellis_consumer_lag",
+        Gauge,
+        &["topic", "partition", "group"],
+        "Messages behind the end of the partition.",
+    ),
+    (
+        "trellis_consumer_retries_total",
+        Counter,
+        &["plugin", "topic", "group"],
+        "Messages handed over again after a failure.",
+    ),
+    (
+        "trellis_dead_letters_total",
+        Counter,
+        &["plugin", "topic", "group"],
+        "Messages sent to a dead-letter topic.",
+    ),
+    ("trellis_log_appends_total", Counter, &["topic"], "Records written to a topic."),
+    ("trellis_log_commit_seconds", Seconds, &[], "Time a group commit took, fsync included."),
+    ("trellis_plugin_generation", Gauge, &["plugin"], "The number of the live generation."),
+    ("trellis_plugin_state", Gauge, &["plugin", "state"], "1 for the state a plugin is in."),
+    (
+        "trellis_plugin_loads_total",
+        Counter,
+        &["plugin", "outcome"],
+        "Attempts to load a version of a plugin.",
+    ),
+    ("trellis_plugin_instances", Gauge, &["plugin", "state"], "Instances, idle and lent."),
+    (
+        "trellis_plugin_memory_bytes",
+        Gauge,
+        &["plugin"],
+        "Linear memory of all instances of a plugin.",
+    ),
+    ("trellis_compile_seconds", Seconds, &[], "Time a component took to compile."),
+    ("trellis_call_errors_total", Counter, &["plugin", "kind"], "Calls that gave no answer."),
+    ("trellis_log_lines_dropped_total", Counter, &["plugin"], "Log lines beyond a plugin's rate."),
+    (
+        "trellis_metric_values_dropped_total",
+        Counter,
+        &["plugin"],
+        "Values of metrics that are not allowed or too many.",
+    ),
+];
+
+/// The bounds of distributions of times: from a tenth of a millisecond to half a minute.
+const SECONDS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0,
+];
+/// The bounds of all other distributions: powers of four.
+const OTHERS: &[f64] = &[
+    1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 4194304.0,
+    16777216.0,
+];
+/// How often observations are sorted into their distributions; they wait in memory until then.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// All numbers of the process.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Take the metrics of this process; `None` when somebody has.
+    pub(super) fn install() -> Option<Self> {
+        let recorder = builder().build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder).ok()?;
+        describe();
+        Some(Self(handle))
+    }
+
+    /// All of them in the text format of Prometheus.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Keep distributions small until dropped; the caller spawns and aborts it.
+    pub async fn run(self) {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            self.0.run_upkeep();
+        }
+    }
+}
+
+fn builder() -> PrometheusBuilder {
+    let seconds = Matcher::Suffix("_seconds".into());
+    // The only error of either is an empty list.
+    let with_bounds = PrometheusBuilder::new()
+        .set_buckets(OTHERS)
+        .and_then(|builder| builder.set_buckets_for_metric(seconds, SECONDS));
+    with_bounds.unwrap_or_default()
+}
+
+fn describe() {
+    for (name, kind, _, meaning) in NAMES {
+        match kind {
+            Counter => metrics::describe_counter!(*name, *meaning),
+            Gauge => metrics::describe_gauge!(*name, *meaning),
+            Seconds => metrics::describe_histogram!(*name, metrics::Unit::Seconds, *meaning),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use super::*;
+
+    /// Every name in quotes that starts like one of the host's.
+    fn written(folder: &Path, names: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                written(&path, names);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let quoted = text.split('"').filter(|part| part.starts_with("trellis_"));
+                // Not the prefix itself, above.
+                let quoted = quoted.filter(|part| !part.ends_with('_'));
+                let word = |part: &&str| part.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+                names.extend(quoted.filter(word).map(str::to_owned));
+            }
+        }
+    }
+
+    #[test]
+    fn every_metric_that_a_room_writes_is_on_the_list() {
+        let mut names = BTreeSet::new();
+        written(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
+        let missing = |name: &&String| !NAMES.iter().any(|(known, ..)| known == name);
+        assert!(names.len() >= NAMES.len());
+        assert_eq!(names.iter().filter(missing).collect::<Vec<_>>(), Vec::<&String>::new());
+    }
+
+    #[test]
+    fn numbers_are_shown_with_their_meaning_and_times_as_distributions() {
+        let recorder = builder().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            metrics::counter!("trellis_call_errors_total", "plugin" => "p", "kind" => "trap")
+                .increment(2);
+            metrics::histogram!("trellis_http_request_seconds", "plugin" => "p").record(0.003);
+        });
+        let shown = recorder.handle().render();
+        for line in [
+            "# HELP trellis_call_errors_total Calls that gave no answer.",
+            "trellis_call_errors_total{plugin=\"p\",kind=\"trap\"} 2",
+            "# TYPE trellis_http_request_seconds histogram",
+            "trellis_http_request_seconds_bucket{plugin=\"p\",le=\"0.0025\"} 0",
+            "trellis_http_request_seconds_bucket{plugin=\"p\",le=\"0.005\"} 1",
+        ] {
+            assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
+        }
+    }
+}
