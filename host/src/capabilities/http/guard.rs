@@ -28,15 +28,12 @@ pub enum Reach {
 impl Reach {
     /// Whether an address may be connected to.
     pub fn allows(self, address: IpAddr) -> bool {
-        let (v4, v6) = match address {
-            IpAddr::V4(v4) => (Some(v4), None),
-            IpAddr::V6(v6) => (embedded(v6), Some(v6)),
-        };
-        let fit = |v4| self.allows_v4(v4);
-        match (v4, v6) {
-            (Some(v4), _) => fit(v4),
-            (None, Some(v6)) => self.allows_v6(v6),
-            (None, None) => false,
+        match address {
+            IpAddr::V4(v4) => self.allows_v4(v4),
+            IpAddr::V6(v6) => match embedded(v6) {
+                Some(v4) => self.allows_v4(v4),
+                None => self.allows_v6(v6),
+            },
         }
     }
 
@@ -48,9 +45,13 @@ impl Reach {
     fn allows_v6(self, address: Ipv6Addr) -> bool {
         let [first, second, ..] = address.segments();
         let nowhere = address.is_multicast() || address.is_unspecified() || address == METADATA_V6;
-        let special = (first == 0x2001 && second < 0x0200) // Teredo and other protocols
-            || (first == 0x2001 && second == 0x0db8) // documentation
-            || (first == 0x3fff && second < 0x1000); // documentation
+        let special = match first {
+            // Teredo and other protocols; documentation.
+            0x2001 => second < 0x0200 || second == 0x0db8,
+            // Documentation.
+            0x3fff => second < 0x1000,
+            _ => false,
+        };
         let global = first & 0xe000 == 0x2000 && !special;
         !nowhere && (self == Self::Private || global)
     }

@@ -48,13 +48,13 @@ async fn answer(
     Ok(response)
 }
 
-/// Answers `home.test` with the loopback address and `mixed.test` with that and a public one.
+/// Knows `home.test` alone, which is the own machine.
 fn lookup() -> Lookup {
     Arc::new(|name| {
         Box::pin(async move {
-            match name.as_str() {
-                "home.test" => Ok(vec![[127, 0, 0, 1].into()]),
-                _ => Err(std::io::Error::other("no such name")),
+            match name == "home.test" {
+                true => Ok(vec![[127, 0, 0, 1].into()]),
+                false => Err(std::io::Error::other("no such name")),
             }
         })
     })
