@@ -41,7 +41,7 @@ use guard::{Lookup, Reach};
 use hosts::Target;
 pub use hosts::{Invalid, Pattern};
 
-/// `[http]`: bounds on what plugins send to other hosts and get from there.
+/// `[outbound]`: bounds on what plugins send to other hosts and get from there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
@@ -155,6 +155,7 @@ pub struct Instance {
 
 impl Capability for Http {
     const NAME: &'static str = "http";
+    const TABLE: &'static str = "outbound";
     const INTERFACES: &'static [&'static str] = &[
         "wasi:http/types@0.2.12",
         "wasi:http/outgoing-handler@0.2.12",
