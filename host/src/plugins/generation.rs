@@ -16,18 +16,16 @@ use std::{
 
 use tokio::sync::OnceCell;
 
+use super::status::Status;
 use crate::{
     capabilities::{Dialect, Prepared},
     manifest::Manifest,
     runtime::{CallError, Code, Instances, Lease, Runtime, exports::Offered, instances::Limits},
 };
 
-/// One loaded version of a plugin: its manifest, its code and its instances.
-pub struct Generation {
-    /// The plugin's name.
-    pub plugin: Arc<str>,
-    /// Counts the generations of this plugin since the host started, from 1.
-    pub number: u64,
+/// All that is known of a component after its checks: enough to make a generation of it again.
+#[derive(Clone, Debug)]
+pub struct Blueprint {
     /// What it asked for.
     pub manifest: Manifest,
     /// What it exports.
@@ -36,6 +34,15 @@ pub struct Generation {
     pub digest: blake3::Hash,
     /// The engine it runs on.
     pub dialect: Dialect,
+}
+
+/// One loaded version of a plugin: its manifest, its code and its instances.
+pub struct Generation {
+    /// The plugin's name.
+    pub plugin: Arc<str>,
+    /// Counts the generations of this plugin since the host started, from 1.
+    pub number: u64,
+    blueprint: Blueprint,
     runtime: Arc<Runtime>,
     prepared: Mutex<Option<Prepared>>,
     instances: OnceCell<Arc<Instances>>,
@@ -44,29 +51,38 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// A generation whose component has been compiled and checked.
+    /// A generation of a component whose code is in the cache.
     pub(super) fn new(
         number: u64,
-        manifest: Manifest,
-        offered: Offered,
-        digest: blake3::Hash,
-        dialect: Dialect,
+        blueprint: Blueprint,
         runtime: Arc<Runtime>,
         prepared: Prepared,
     ) -> Self {
         Self {
-            plugin: manifest.name.as_str().into(),
+            plugin: blueprint.manifest.name.as_str().into(),
             number,
-            manifest,
-            offered,
-            digest,
-            dialect,
+            blueprint,
             runtime,
             prepared: Mutex::new(Some(prepared)),
             instances: OnceCell::new(),
             calls: AtomicU64::new(0),
             faults: AtomicU64::new(0),
         }
+    }
+
+    /// What it asked for.
+    pub fn manifest(&self) -> &Manifest {
+        &self.blueprint.manifest
+    }
+
+    /// What it exports.
+    pub fn offered(&self) -> Offered {
+        self.blueprint.offered
+    }
+
+    /// All that is known of its component.
+    pub fn blueprint(&self) -> &Blueprint {
+        &self.blueprint
     }
 
     /// Borrow an instance for one call; see [`Instances::lend`]. [`CallError::Gone`] after the
@@ -100,7 +116,8 @@ impl Generation {
     pub(super) async fn instances(&self) -> Result<&Arc<Instances>, CallError> {
         self.instances
             .get_or_try_init(|| async {
-                let (runtime, dialect, digest) = (self.runtime.clone(), self.dialect, self.digest);
+                let Blueprint { dialect, digest, .. } = self.blueprint;
+                let runtime = self.runtime.clone();
                 let code = tokio::task::spawn_blocking(move || runtime.reload(dialect, &digest))
                     .await
                     .map_err(|error| self.unavailable(error))?
@@ -118,19 +135,73 @@ impl Generation {
 
     fn wake(&self, code: Code) -> Result<Arc<Instances>, CallError> {
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        let prepared = prepared.take().ok_or_else(|| self.unavailable("it has ended"))?;
-        let limits = self.limits();
-        Ok(Instances::new(self.plugin.clone(), Arc::new(code), prepared, limits))
+        let prepared = prepared.take();
+        let prepared = prepared.ok_or(CallError::Gone { plugin: self.plugin.to_string() })?;
+        Ok(Instances::new(self.plugin.clone(), Arc::new(code), prepared, self.limits()))
+    }
+
+    /// What the first instance wants the next generation to have; `None` without the hook.
+    pub(super) async fn save(&self) -> Result<Option<Vec<u8>>, CallError> {
+        if !self.offered().lifecycle {
+            return Ok(None);
+        }
+        self.instances().await?.lend_lead(self.start_timeout()).await?.save().await
+    }
+
+    /// Run the first instance's `start`; the inner error is the plugin's own refusal.
+    pub(super) async fn start(
+        &self,
+        saved: Option<Vec<u8>>,
+    ) -> Result<Result<(), String>, CallError> {
+        if !self.offered().lifecycle {
+            return Ok(Ok(()));
+        }
+        self.instances().await?.lend_lead(self.start_timeout()).await?.start(saved).await
+    }
+
+    /// Take no further calls, wait for those in progress, interrupt them after `grace`, and run
+    /// `stop`.
+    pub(super) async fn drain(&self, grace: Duration) {
+        // A generation that sleeps must not wake up any more.
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(instances) = self.instances.get() else { return };
+        instances.drain(grace).await;
+        if self.offered().lifecycle
+            && let Err(error) = instances.stop(self.start_timeout()).await
+        {
+            tracing::warn!(plugin = %self.plugin, generation = self.number, %error, "`stop` failed");
+        }
+    }
+
+    /// Fill in what people are shown of it.
+    pub(super) fn describe(&self, status: &mut Status) {
+        let manifest = self.manifest();
+        let topics = manifest.consume.iter().flat_map(|table| &table.topics);
+        status.generation = Some(self.number);
+        status.version = manifest.version.clone();
+        status.digest = Some(self.blueprint.digest.to_string());
+        status.routes = manifest.http.as_ref().map(|http| http.routes.clone()).unwrap_or_default();
+        status.consumes = topics.cloned().collect();
+        status.needs = manifest.needs.clone();
+        (status.calls, status.faults) = self.counts();
+        if let Some(instances) = self.awake() {
+            status.instances = instances.idle_count() as u32 + instances.lent();
+            status.memory = instances.memory() as u64;
+        }
+    }
+
+    fn start_timeout(&self) -> Duration {
+        self.manifest().limits.start_timeout.into()
     }
 
     fn limits(&self) -> Limits {
-        let limits = &self.manifest.limits;
+        let limits = &self.manifest().limits;
         Limits {
             memory: limits.memory.as_usize(),
             timeout: limits.timeout.into(),
             concurrency: limits.concurrency,
             queue: limits.queue,
-            reuse: limits.reuse.unwrap_or_else(|| self.offered.reusable()),
+            reuse: limits.reuse.unwrap_or_else(|| self.offered().reusable()),
             max_calls: limits.max_calls,
             max_age: limits.max_age.map(Duration::from),
         }

@@ -7,9 +7,16 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+pub mod changes;
+pub mod folder;
 pub mod generation;
+pub mod grants;
+pub mod load;
+pub mod reload;
+pub mod status;
 
 pub use generation::Generation;
+pub use reload::Plugins;
 
 /// The generations that serve, one a plugin, by name. Replaced as a whole at each swap.
 #[derive(Clone, Default)]

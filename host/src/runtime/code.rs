@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use wasmtime::component::{Component, InstancePre};
 
 use super::{
@@ -14,6 +15,8 @@ use crate::capabilities::{Dialect, State};
 pub struct Code {
     pub(super) pre: InstancePre<State>,
     pub(super) indices: Indices,
+    /// See [`Runtime::pressure`].
+    pub(super) pressure: Arc<Notify>,
 }
 
 /// Why a component cannot run.
@@ -59,7 +62,7 @@ impl Runtime {
         let linked = self.linked(dialect).map_err(link_error)?;
         let indices = Indices::of(component).map_err(link_error)?;
         let pre = linked.linker.instantiate_pre(component).map_err(link_error)?;
-        Ok(Code { pre, indices })
+        Ok(Code { pre, indices, pressure: self.pressure.clone() })
     }
 }
 

@@ -237,8 +237,8 @@ impl Instances {
             match self.try_instantiate(deadline, lead).await {
                 Ok(instance) => return Ok(instance),
                 Err(error) if error.is::<PoolConcurrencyLimitError>() => {
-                    // Another plugin's idle instances are given up by the housekeeping that the
-                    // pressure wakes; until then this call waits in its bounded queue.
+                    // Idle instances of other plugins are given up; until then this call waits.
+                    self.code.pressure.notify_one();
                     if Instant::now() >= deadline {
                         return Err(self.late(self.limits.timeout));
                     }

@@ -11,6 +11,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use tokio::sync::Notify;
 use wasmtime::{Engine, component::Linker};
 
 use crate::capabilities::{Capabilities, Dialect, State};
@@ -37,6 +38,8 @@ pub struct Runtime {
     concurrent: OnceLock<Linked>,
     cache: cache::Cache,
     ticker: engine::Ticker,
+    /// Told when the pool of an engine is full and a call waits for a place in it.
+    pressure: Arc<Notify>,
 }
 
 /// An engine and its linker.
@@ -50,12 +53,18 @@ impl Runtime {
     pub fn open(settings: Settings, cache: cache::Cache) -> wasmtime::Result<Arc<Self>> {
         let ticker = engine::Ticker::start(settings.tick.into());
         let plain = link(&settings, Dialect::Plain, &ticker)?;
-        Ok(Arc::new(Self { settings, plain, concurrent: OnceLock::new(), cache, ticker }))
+        let pressure = Arc::default();
+        Ok(Arc::new(Self { settings, plain, concurrent: OnceLock::new(), cache, ticker, pressure }))
     }
 
     /// The settings it was opened with.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Wait until a call waits for a place in a full pool: idle instances should be given up.
+    pub async fn pressure(&self) {
+        self.pressure.notified().await;
     }
 
     fn linked(&self, dialect: Dialect) -> wasmtime::Result<&Linked> {

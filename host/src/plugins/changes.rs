@@ -1,0 +1,261 @@
+//! Which files changed, told once their writers are done with them.
+//!
+//! A write is settled when its file was closed or renamed into place. A file that is written but
+//! never closed (through a mapping, on a filesystem without close events) settles after a quiet
+//! time. Watched directories may be missing: their nearest ancestor is watched until they appear.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use notify::{
+    EventKind, RecommendedWatcher, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode, ModifyKind},
+};
+use tokio::sync::Notify;
+
+/// How long a file that is still open must be quiet before it counts as settled.
+const QUIET: Duration = Duration::from_secs(2);
+/// How often files that are still open, and directories that are missing, are looked at again.
+const LOOK: Duration = Duration::from_millis(250);
+/// Beyond this many changed paths the answer is [`Settled::Everything`].
+const MAX_PATHS: usize = 10_000;
+
+/// A set of watched directories.
+pub struct Changes {
+    watcher: RecommendedWatcher,
+    mode: RecursiveMode,
+    /// What should be watched, and what stands in for it while it is missing.
+    watched: BTreeMap<PathBuf, PathBuf>,
+    seen: Arc<Seen>,
+}
+
+/// What has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// These paths, as the watcher names them.
+    Paths(BTreeSet<PathBuf>),
+    /// So much, or something so unclear, that everything should be looked at.
+    Everything,
+}
+
+#[derive(Default)]
+struct Seen {
+    marks: Mutex<Marks>,
+    news: Notify,
+}
+
+#[derive(Default)]
+struct Marks {
+    settled: BTreeSet<PathBuf>,
+    /// Files that were written to and not closed yet, with the time of the last write.
+    open: BTreeMap<PathBuf, Instant>,
+    everything: bool,
+}
+
+impl Changes {
+    /// Watch nothing yet.
+    pub fn new(recursive: bool) -> notify::Result<Self> {
+        let seen: Arc<Seen> = Arc::default();
+        let sink = seen.clone();
+        let watcher = notify::recommended_watcher(move |event| sink.note(event))?;
+        let mode = if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        Ok(Self { watcher, mode, watched: BTreeMap::new(), seen })
+    }
+
+    /// Watch exactly these directories from now on.
+    pub fn watch(&mut self, dirs: &BTreeSet<PathBuf>) {
+        let gone: Vec<_> =
+            self.watched.keys().filter(|dir| !dirs.contains(*dir)).cloned().collect();
+        for dir in gone {
+            if let Some(stand_in) = self.watched.remove(&dir)
+                && !self.watched.values().any(|other| *other == stand_in)
+            {
+                // It may be gone from the disk as well.
+                let _ = self.watcher.unwatch(&stand_in);
+            }
+        }
+        for dir in dirs {
+            self.watch_nearest(dir);
+        }
+    }
+
+    /// Wait until something has settled. Cancel safe.
+    pub async fn next(&mut self) -> Settled {
+        loop {
+            let appeared = self.look_for_missing();
+            if let Some(settled) = self.seen.take(appeared) {
+                return settled;
+            }
+            let waiting =
+                self.seen.lock().open.is_empty() && self.watched.iter().all(|(d, at)| d == at);
+            let news = self.seen.news.notified();
+            if waiting {
+                news.await;
+            } else {
+                let _ = tokio::time::timeout(LOOK, news).await;
+            }
+        }
+    }
+
+    /// Whether this file is being written right now.
+    pub fn is_open(&self, path: &Path) -> bool {
+        self.seen.lock().open.contains_key(path)
+    }
+
+    /// Watch a directory, or while it is missing its nearest ancestor.
+    fn watch_nearest(&mut self, dir: &Path) {
+        if self.watched.get(dir).is_some_and(|at| at == dir && dir.is_dir()) {
+            return;
+        }
+        for at in dir.ancestors() {
+            let at = if at.as_os_str().is_empty() { Path::new(".") } else { at };
+            let mode = if at == dir { self.mode } else { RecursiveMode::NonRecursive };
+            if self.watcher.watch(at, mode).is_ok() {
+                self.watched.insert(dir.to_owned(), at.to_owned());
+                return;
+            }
+        }
+        self.watched.insert(dir.to_owned(), PathBuf::from("/"));
+    }
+
+    /// Take up directories that have appeared; whether one has. One that was deleted and made
+    /// again lost its watch with the old inode, so its absence is noted here too.
+    fn look_for_missing(&mut self) -> bool {
+        let changed: Vec<(PathBuf, bool)> = self
+            .watched
+            .iter()
+            .filter(|(dir, at)| (dir == at) != dir.is_dir())
+            .map(|(dir, _)| (dir.clone(), dir.is_dir()))
+            .collect();
+        for (dir, _) in &changed {
+            self.watched.remove(dir);
+            self.watch_nearest(dir);
+        }
+        !changed.is_empty()
+    }
+}
+
+impl Seen {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Called by the watcher's thread.
+    fn note(&self, event: notify::Result<notify::Event>) {
+        let mut marks = self.lock();
+        match event {
+            Ok(event) if event.need_rescan() => marks.everything = true,
+            Ok(event) => {
+                for path in event.paths {
+                    marks.note(event.kind, path);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the watcher of files reports a problem");
+                marks.everything = true;
+            }
+        }
+        if marks.settled.len() > MAX_PATHS {
+            marks.settled.clear();
+            marks.everything = true;
+        }
+        drop(marks);
+        self.news.notify_one();
+    }
+
+    fn take(&self, everything: bool) -> Option<Settled> {
+        let mut marks = self.lock();
+        let quiet = |(_, at): &(&PathBuf, &Instant)| at.elapsed() >= QUIET;
+        let quiet: Vec<_> = marks.open.iter().filter(quiet).map(|(path, _)| path.clone()).collect();
+        for path in quiet {
+            marks.open.remove(&path);
+            marks.settled.insert(path);
+        }
+        let settled = std::mem::take(&mut marks.settled);
+        if std::mem::take(&mut marks.everything) || everything {
+            return Some(Settled::Everything);
+        }
+        (!settled.is_empty()).then_some(Settled::Paths(settled))
+    }
+}
+
+impl Marks {
+    fn note(&mut self, kind: EventKind, path: PathBuf) {
+        match kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
+                self.open.remove(&path);
+                self.settled.insert(path);
+            }
+            EventKind::Modify(ModifyKind::Data(_)) => {
+                self.open.insert(path, Instant::now());
+            }
+            // A symlink or a hard link is made whole; a file that is created to be written
+            // follows with a write or a close, and an empty one is no component.
+            EventKind::Create(_)
+            | EventKind::Modify(ModifyKind::Name(_))
+            | EventKind::Remove(_) => {
+                self.open.remove(&path);
+                self.settled.insert(path);
+            }
+            EventKind::Modify(_) | EventKind::Any | EventKind::Other => {
+                self.settled.insert(path);
+            }
+            EventKind::Access(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::{fs, io::Write};
+
+    use super::*;
+
+    async fn next_with(changes: &mut Changes, name: &str) {
+        loop {
+            match tokio::time::timeout(Duration::from_secs(20), changes.next()).await.unwrap() {
+                Settled::Everything => return,
+                Settled::Paths(paths) if paths.iter().any(|path| path.ends_with(name)) => return,
+                Settled::Paths(_) => {}
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_settles_when_it_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut changes = Changes::new(false).unwrap();
+        changes.watch(&[dir.path().to_owned()].into());
+        let path = dir.path().join("a.wasm");
+        let mut file = fs::File::create(&path).unwrap();
+        next_with(&mut changes, "a.wasm").await;
+        file.write_all(b"half").unwrap();
+        while !changes.is_open(&path) {
+            tokio::task::yield_now().await;
+        }
+        drop(file);
+        next_with(&mut changes, "a.wasm").await;
+        assert!(!changes.is_open(&path));
+    }
+
+    #[tokio::test]
+    async fn a_directory_may_appear_later_and_again() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("a/b");
+        let mut changes = Changes::new(false).unwrap();
+        changes.watch(&[dir.clone()].into());
+        for name in ["first", "second"] {
+            fs::create_dir_all(&dir).unwrap();
+            assert_eq!(changes.next().await, Settled::Everything);
+            fs::write(dir.join(name), "x").unwrap();
+            next_with(&mut changes, name).await;
+            fs::remove_dir_all(root.path().join("a")).unwrap();
+            while changes.next().await != Settled::Everything {}
+        }
+    }
+}

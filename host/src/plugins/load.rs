@@ -1,0 +1,143 @@
+//! From a file to a generation: every check that can be made before a plugin serves.
+//!
+//! ```text
+//! read → surface → manifest → grants → compile or map → link → topics, migrations → generation
+//! ```
+//! A failure at any step is the reason that people see; nothing has changed for anybody then.
+
+use std::{fs, sync::Arc};
+
+use anyhow::{Context, bail, ensure};
+
+use super::{Generation, folder::Source, generation::Blueprint, grants::Grants};
+use crate::{
+    backends::log::{self, Log},
+    capabilities::{Capabilities, Plugin},
+    manifest::{self, Manifest, section},
+    runtime::{Code, Runtime, exports::Offered, inspect},
+};
+
+/// Makes generations.
+pub struct Loader {
+    /// Compiles and links.
+    pub runtime: Arc<Runtime>,
+    /// What plugins may import.
+    pub capabilities: Arc<Capabilities>,
+    /// Where the topics of a manifest are created.
+    pub log: Arc<dyn Log>,
+    /// What the operator allows.
+    pub grants: Grants,
+}
+
+/// A component that has passed its checks, with its code still mapped.
+pub struct Loaded {
+    /// The new generation.
+    pub generation: Generation,
+    /// Its code: dropped unless somebody needs the generation awake.
+    pub code: Code,
+    /// Whether it had to be compiled.
+    pub compiled: bool,
+}
+
+impl Loader {
+    /// Load a component from disk.
+    pub async fn load(&self, source: &Source, number: u64) -> anyhow::Result<Loaded> {
+        let (bytes, manifest, surface) = self.read(source).await?;
+        self.grants.check(&manifest, &surface.imports)?;
+        let digest = blake3::hash(&bytes);
+        let (code, compiled) =
+            self.runtime.load(surface.dialect, &digest, bytes).await.with_context(|| at(source))?;
+        let offered = code.offered();
+        check_triggers(&manifest, offered)?;
+        let blueprint = Blueprint { manifest, offered, digest, dialect: surface.dialect };
+        let generation = self.generation(blueprint, number).await?;
+        Ok(Loaded { generation, code, compiled })
+    }
+
+    /// Make a generation of a component that was loaded before: its code is in the cache.
+    pub async fn generation(
+        &self,
+        blueprint: Blueprint,
+        number: u64,
+    ) -> anyhow::Result<Generation> {
+        self.create_topics(&blueprint.manifest).await?;
+        let plugin = Plugin {
+            name: blueprint.manifest.name.as_str().into(),
+            generation: number,
+            config: blueprint.manifest.config.clone(),
+        };
+        let prepared = self.capabilities.prepare(&plugin, &blueprint.manifest.needs).await?;
+        Ok(Generation::new(number, blueprint, self.runtime.clone(), prepared))
+    }
+
+    /// Read a component and its manifest, off the serving threads.
+    async fn read(&self, source: &Source) -> anyhow::Result<(Vec<u8>, Manifest, inspect::Surface)> {
+        let limit = self.runtime.settings().max_component;
+        let source = source.clone();
+        let read = move || {
+            let size = fs::metadata(&source.wasm).with_context(|| at(&source))?.len();
+            ensure!(
+                size <= limit.0,
+                "{} has {size} bytes, more than `[runtime] max-component` = {limit} allows",
+                source.wasm.display()
+            );
+            let bytes = fs::read(&source.wasm).with_context(|| at(&source))?;
+            let surface = inspect::surface(&bytes).with_context(|| at(&source))?;
+            let manifest = manifest(&bytes, &source)?;
+            Ok((bytes, manifest, surface))
+        };
+        tokio::task::spawn_blocking(read).await?
+    }
+
+    async fn create_topics(&self, manifest: &Manifest) -> anyhow::Result<()> {
+        for (topic, settings) in &manifest.topics {
+            match self.log.create(topic, settings.clone()).await {
+                Ok(()) => tracing::info!(plugin = manifest.name, topic, "topic created"),
+                Err(log::Error::TopicExists(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The sidecar, else what is embedded, else a default with the file's name.
+fn manifest(bytes: &[u8], source: &Source) -> anyhow::Result<Manifest> {
+    if let Some(sidecar) = &source.sidecar {
+        let name = sidecar.display().to_string();
+        let text = fs::read_to_string(sidecar).with_context(|| name.clone())?;
+        return Ok(manifest::read(&text, &name)?);
+    }
+    match section::find(bytes) {
+        Some(text) => Ok(manifest::read(text, &at(source))?),
+        None => Ok(Manifest::default_for(source.stem())),
+    }
+}
+
+/// What the manifest wants started must be there to start.
+fn check_triggers(manifest: &Manifest, offered: Offered) -> anyhow::Result<()> {
+    let name = &manifest.name;
+    if offered.http.is_none() && manifest.http.is_some() {
+        bail!(
+            "plugin `{name}` has `[http]` in its manifest, but its component exports no HTTP \
+             handler\nhint: export `trellis:http/handler`, or take `[http]` out"
+        );
+    }
+    if offered.consumer.is_none() && !manifest.consume.is_empty() {
+        bail!(
+            "plugin `{name}` has `[[consume]]` in its manifest, but its component exports no \
+             consumer\nhint: export `trellis:kafka/consumer`, or take `[[consume]]` out"
+        );
+    }
+    if offered == Offered::default() {
+        bail!(
+            "plugin `{name}` exports nothing that this host could start\nhint: export \
+             `trellis:http/handler`, `trellis:kafka/consumer` or `wasi:http/incoming-handler`"
+        );
+    }
+    Ok(())
+}
+
+fn at(source: &Source) -> String {
+    source.wasm.display().to_string()
+}
