@@ -1,0 +1,42 @@
+//! What a plugin does to itself stays with it.
+
+use std::time::Instant;
+
+use crate::support::Host;
+
+#[tokio::test]
+async fn each_fault_has_its_answer_and_the_next_request_is_served() {
+    let host = Host::start(&["hello"]).await;
+    for (path, status) in [
+        ("/hello/panic", 500),
+        ("/hello/loop", 504),
+        ("/hello/allocate", 500),
+        ("/hello/recurse", 500),
+        ("/hello/large", 500),
+        ("/hello/status", 500),
+    ] {
+        let answer = host.get(path).await;
+        assert_eq!(answer.status, status, "{path}: {}\n{}", answer.text(), host.log());
+        assert!(answer.headers.contains_key("x-request-id"), "{path}");
+        assert_eq!(host.get("/hello/").await.text(), "hello", "after {path}");
+    }
+}
+
+#[tokio::test]
+async fn loops_of_one_plugin_leave_the_others_answering() {
+    let host = Host::start(&["hello", "keeper"]).await;
+    let loops = futures_util::future::join_all((0..8).map(|_| host.get("/hello/loop")));
+    let innocent = async {
+        let begun = Instant::now();
+        let mut answered = 0;
+        while begun.elapsed().as_millis() < 900 {
+            assert_eq!(host.get("/keeper/").await.status, 200);
+            answered += 1;
+        }
+        answered
+    };
+    let (loops, answered) = tokio::join!(loops, innocent);
+    assert!(loops.iter().all(|answer| answer.status == 504 || answer.status == 503), "{loops:?}");
+    // Two cores share eight loops in turns of a tick: each innocent call waits some ticks.
+    assert!(answered >= 3, "only {answered} answers beside the loops");
+}

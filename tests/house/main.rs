@@ -1,0 +1,13 @@
+//! The whole house, from outside: the real program on free ports of this machine, with real
+//! components, over HTTP. One file a subject; `support` starts and kills hosts.
+//!
+//! The components come from the directory that `TRELLIS_TEST_COMPONENTS` names; `tests/run`
+//! builds them and runs this.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
+
+mod doors;
+mod faults;
+mod reload;
+mod support;
+mod walk;

@@ -1,0 +1,242 @@
+//! Starts the program as a user would, talks to it, kills it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+
+/// How long anything may take before a test gives up on it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running host with directories of its own.
+pub struct Host {
+    dir: tempfile::TempDir,
+    settings: String,
+    child: Option<Child>,
+    ports: serde_json::Value,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// An answer that was read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: http::HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
+    }
+}
+
+/// A component that `tests/run` built.
+pub fn component(name: &str) -> PathBuf {
+    let dir = std::env::var("TRELLIS_TEST_COMPONENTS")
+        .expect("TRELLIS_TEST_COMPONENTS names no directory: run `tests/run`, which sets it");
+    let path = Path::new(&dir).join(name).with_extension("wasm");
+    assert!(path.is_file(), "{} is missing: run `tests/run`, which builds it", path.display());
+    path
+}
+
+impl Host {
+    /// A host that grants what its plugins need, with these components in its directory.
+    pub async fn start(components: &[&str]) -> Self {
+        Self::start_with(components, "[grants]\ndefault = \"needs\"\n").await
+    }
+
+    /// The same with other settings.
+    pub async fn start_with(components: &[&str], settings: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("plugins")).unwrap();
+        for name in components {
+            fs::copy(component(name), dir.path().join("plugins").join(format!("{name}.wasm")))
+                .unwrap();
+        }
+        let mut host = Self {
+            dir,
+            settings: settings.to_owned(),
+            child: None,
+            ports: serde_json::Value::Null,
+            client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
+        };
+        host.run().await;
+        host
+    }
+
+    /// Start the program and wait until it is ready.
+    pub async fn run(&mut self) {
+        let settings = self.dir.path().join("settings.toml");
+        let ports = self.dir.path().join("ports.json");
+        let _ = fs::remove_file(&ports);
+        fs::write(&settings, &self.settings).unwrap();
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("host.log"))
+            .unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_trellis"))
+            .arg("serve")
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .arg("--plugins")
+            .arg(self.plugins())
+            .arg("--data")
+            .arg(self.dir.path().join("data"))
+            .arg("--settings")
+            .arg(settings)
+            .arg("--ports-file")
+            .arg(&ports)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        let begun = Instant::now();
+        while !ports.exists() {
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the host ended: {ended:?}\n{}", self.log());
+            assert!(begun.elapsed() < PATIENCE, "the host is not ready\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.ports = serde_json::from_slice(&fs::read(&ports).unwrap()).unwrap();
+    }
+
+    /// The plugin directory.
+    pub fn plugins(&self) -> PathBuf {
+        self.dir.path().join("plugins")
+    }
+
+    /// What the host has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("host.log")).unwrap_or_default()
+    }
+
+    /// Put a file into the plugin directory in one step.
+    pub fn install(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        let hidden = self.plugins().join(format!(".{name}.tmp"));
+        fs::write(&hidden, bytes).unwrap();
+        fs::rename(&hidden, self.plugins().join(name)).unwrap();
+    }
+
+    /// The address of a listener: `http` or `admin`.
+    pub fn address(&self, listener: &str) -> String {
+        self.ports[listener].as_str().expect("the ports file names the listener").to_owned()
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request(http::Request::get(self.url(path)).body(Full::default()).unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        let request = http::Request::post(self.url(path)).header("content-type", "application/json");
+        self.request(request.body(Full::new(body.into())).unwrap()).await
+    }
+
+    /// Ask the admin API.
+    pub async fn admin(&self, path: &str) -> Answer {
+        let token = fs::read_to_string(self.dir.path().join("data/run/admin-token")).unwrap();
+        let url = format!("http://{}{path}", self.address("admin"));
+        let request =
+            http::Request::get(url).header("authorization", format!("Bearer {}", token.trim()));
+        self.request(request.body(Full::default()).unwrap()).await
+    }
+
+    pub async fn request(&self, request: http::Request<Full<Bytes>>) -> Answer {
+        self.try_request(request).await.unwrap_or_else(|error| panic!("{error}\n{}", self.log()))
+    }
+
+    /// A request that may fail, because the host was killed for example.
+    pub async fn try_request(
+        &self,
+        request: http::Request<Full<Bytes>>,
+    ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+        let response = tokio::time::timeout(PATIENCE, self.client.request(request)).await??;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address("http"))
+    }
+
+    /// Ask until the answer is as it should be.
+    pub async fn until(&self, path: &str, as_it_should_be: impl Fn(&Answer) -> bool) -> Answer {
+        let begun = Instant::now();
+        loop {
+            let answer = self.get(path).await;
+            if as_it_should_be(&answer) {
+                return answer;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{path} still answers {} {}\n{}",
+                answer.status,
+                answer.text(),
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Wait until the status of a plugin is as it should be.
+    pub async fn until_plugin(
+        &self,
+        name: &str,
+        as_it_should_be: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
+        let begun = Instant::now();
+        loop {
+            let answer = self.admin(&format!("/api/plugins/{name}")).await;
+            if answer.status == 200 && as_it_should_be(&answer.json()) {
+                return answer.json();
+            }
+            assert!(begun.elapsed() < PATIENCE, "{name}: {}\n{}", answer.text(), self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The end that nobody is warned of.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Ask it to stop and wait until it has; its exit code.
+    pub async fn stop(&mut self) -> Option<i32> {
+        let mut child = self.child.take()?;
+        let pid = rustix::process::Pid::from_raw(child.id() as i32)?;
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not stop\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
