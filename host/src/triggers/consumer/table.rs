@@ -91,8 +91,8 @@ impl Table {
 
 /// The tables of a generation, none unless it exports a consumer.
 pub fn tables(generation: &Generation) -> impl Iterator<Item = Table> {
-    let consumes = generation.offered.consumer.is_some();
-    let tables = generation.manifest.consume.iter().filter(move |_| consumes);
+    let consumes = generation.offered().consumer.is_some();
+    let tables = generation.manifest().consume.iter().filter(move |_| consumes);
     tables.map(|consume| Table::new(generation.plugin.clone(), consume.clone()))
 }
 
@@ -118,14 +118,14 @@ enum Refusal {
 
 impl Check for Tables {
     fn check(&self, new: &Generation, others: &[Arc<Generation>]) -> anyhow::Result<()> {
-        if !new.manifest.consume.is_empty() && new.offered.consumer.is_none() {
+        if !new.manifest().consume.is_empty() && new.offered().consumer.is_none() {
             return Err(Refusal::NoConsumer.into());
         }
         let mine: Vec<Table> = tables(new).collect();
         for (index, table) in mine.iter().enumerate() {
             sound(table)?;
             if table.consume.delivery == Delivery::ExactlyOnceTopics
-                && new.manifest.needs.produce.is_none()
+                && new.manifest().needs.produce.is_none()
             {
                 return Err(Refusal::NeedsProduce.into());
             }
