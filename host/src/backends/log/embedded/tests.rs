@@ -191,6 +191,14 @@ async fn a_member_that_is_late_to_let_go_is_fenced() {
 }
 
 #[tokio::test]
+async fn every_record_is_relayed_once_also_when_members_lose_partitions_by_force() {
+    let directory = tempfile::tempdir().unwrap();
+    let hasty = Settings { revoke_deadline: Duration::ZERO, ..settings(directory.path()) };
+    let log = Some(Embedded::open(hasty).await.unwrap());
+    contract::every_record_is_relayed_once_while_members_come_and_go(Home { directory, log }).await;
+}
+
+#[tokio::test]
 async fn a_closed_log_says_so_and_can_be_opened_again() {
     let mut home = Home::open().await;
     create(home.log(), TopicSettings { partitions: 1, ..TopicSettings::default() }).await;
