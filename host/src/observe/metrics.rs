@@ -20,67 +20,64 @@ pub enum Kind {
 
 use Kind::{Counter, Gauge, Seconds};
 
-/// Every metric of the host: name, kind, labels and meaning. Those of plugins start with
-/// `plugin_`.
-pub const NAMES: &[(&str, Kind, &[&str], &str)] = &[
-    ("trellis_http_requests_total", Counter, &["plugin", "status"], "HTTP requests answered."),
+/// Every metric of the host: name, kind, and meaning with its labels. Those of plugins start
+/// with `plugin_`.
+pub const NAMES: &[(&str, Kind, &str)] = &[
+    (
+        "trellis_http_requests_total",
+        Counter,
+        "HTTP requests answered, by plugin and class of status.",
+    ),
     (
         "trellis_http_request_seconds",
         Seconds,
-        &["plugin"],
-        "From the head of a request to the head of its answer.",
+        "From the head of a request to the head of its answer, by plugin.",
     ),
-    ("trellis_http_requests_active", Gauge, &[], "HTTP requests in progress."),
     (
         "trellis_consumer_messages_total",
         Counter,
-        &["plugin", "topic", "group"],
-        "Messages handled.",
+        "Messages that are done, dead letters included, by plugin, group and topic.",
     ),
-    ("trellis_consumer_batch_seconds", Seconds, &["plugin"], "Time a batch took in the plugin."),
+    (
+        "trellis_consumer_batches_total",
+        Counter,
+        "Batches handed over, pieces of a batch included, by plugin, group and topic.",
+    ),
+    (
+        "trellis_consumer_batch_seconds",
+        Seconds,
+        "Time a batch took, the wait for an instance included, by plugin, group and topic.",
+    ),
     (
         "trellis_consumer_lag",
         Gauge,
-        &["topic", "partition", "group"],
-        "Messages behind the end of the partition.",
+        "Messages that lie beyond what is done, by plugin, group, topic and partition.",
     ),
     (
         "trellis_consumer_retries_total",
         Counter,
-        &["plugin", "topic", "group"],
-        "Messages handed over again after a failure.",
+        "Messages handed over again because they failed, by plugin, group and topic.",
+    ),
+    (
+        "trellis_consumer_fenced_total",
+        Counter,
+        "Partitions that another member took first, by plugin, group and topic.",
     ),
     (
         "trellis_dead_letters_total",
         Counter,
-        &["plugin", "topic", "group"],
-        "Messages sent to a dead-letter topic.",
+        "Messages sent to a dead-letter topic, by plugin, group and topic.",
     ),
-    ("trellis_log_appends_total", Counter, &["topic"], "Records written to a topic."),
-    ("trellis_log_commit_seconds", Seconds, &[], "Time a group commit took, fsync included."),
-    ("trellis_plugin_generation", Gauge, &["plugin"], "The number of the live generation."),
-    ("trellis_plugin_state", Gauge, &["plugin", "state"], "1 for the state a plugin is in."),
-    (
-        "trellis_plugin_loads_total",
-        Counter,
-        &["plugin", "outcome"],
-        "Attempts to load a version of a plugin.",
-    ),
-    ("trellis_plugin_instances", Gauge, &["plugin", "state"], "Instances, idle and lent."),
-    (
-        "trellis_plugin_memory_bytes",
-        Gauge,
-        &["plugin"],
-        "Linear memory of all instances of a plugin.",
-    ),
-    ("trellis_compile_seconds", Seconds, &[], "Time a component took to compile."),
-    ("trellis_call_errors_total", Counter, &["plugin", "kind"], "Calls that gave no answer."),
-    ("trellis_log_lines_dropped_total", Counter, &["plugin"], "Log lines beyond a plugin's rate."),
+    ("trellis_plugin_generation", Gauge, "The number of the live generation, by plugin."),
+    ("trellis_plugin_state", Gauge, "1 for the state a plugin is in, by plugin and state."),
+    ("trellis_plugin_instances", Gauge, "Instances, by plugin and whether they are idle or lent."),
+    ("trellis_plugin_memory_bytes", Gauge, "Linear memory of all instances, by plugin."),
+    ("trellis_call_errors_total", Counter, "Calls that gave no answer, by plugin and kind."),
+    ("trellis_log_lines_dropped_total", Counter, "Log lines beyond a plugin's rate, by plugin."),
     (
         "trellis_metric_values_dropped_total",
         Counter,
-        &["plugin"],
-        "Values of metrics that are not allowed or too many.",
+        "Values of metrics that are not allowed or too many, by plugin.",
     ),
 ];
 
@@ -135,7 +132,7 @@ fn builder() -> PrometheusBuilder {
 }
 
 fn describe() {
-    for (name, kind, _, meaning) in NAMES {
+    for (name, kind, meaning) in NAMES {
         match kind {
             Counter => metrics::describe_counter!(*name, *meaning),
             Gauge => metrics::describe_gauge!(*name, *meaning),
@@ -188,7 +185,7 @@ mod tests {
         });
         let shown = recorder.handle().render();
         for line in [
-            "# HELP trellis_call_errors_total Calls that gave no answer.",
+            "# HELP trellis_call_errors_total Calls that gave no answer, by plugin and kind.",
             "trellis_call_errors_total{plugin=\"p\",kind=\"trap\"} 2",
             "# TYPE trellis_http_request_seconds histogram",
             "trellis_http_request_seconds_bucket{plugin=\"p\",le=\"0.0025\"} 0",
