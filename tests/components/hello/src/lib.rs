@@ -14,7 +14,7 @@ pub fn answer(request: Request<'_>) -> Response {
         "recurse" => Response::text(recurse(1).to_string()),
         "large" => Response::text("x".repeat(20 << 20)),
         "echo" => Response::text(String::from_utf8_lossy(request.body()).into_owned()),
-        "status" => Response::text("").status(999),
+        "status" => Response::new(999),
         _ => Response::text(trellis_sdk::config::get("answer").unwrap_or_default()),
     }
 }
