@@ -38,7 +38,7 @@ impl State {
             wasi: wasi(prepared),
             http: WasiHttpCtx::new(),
             table: ResourceTable::new(),
-            call: Call { plugin, deadline, cause: Arc::default() },
+            call: Call { plugin, deadline, ticks: 0, cause: Arc::default() },
             memory,
             own: Instances::new(prepared),
         }
@@ -60,6 +60,8 @@ pub struct Call {
     pub plugin: Arc<str>,
     /// When the call is interrupted.
     pub deadline: Instant,
+    /// How often the clock has ticked while the guest ran.
+    pub ticks: u32,
     /// Identifies what caused the call: a request id, or topic, partition and offset.
     pub cause: Arc<str>,
 }

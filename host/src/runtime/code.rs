@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use wasmtime::component::{Component, InstancePre};
 
 use super::{
@@ -17,6 +17,8 @@ pub struct Code {
     pub(super) indices: Indices,
     /// See [`Runtime::pressure`].
     pub(super) pressure: Arc<Notify>,
+    /// See [`super::engine::Ticker`].
+    pub(super) turns: Arc<Semaphore>,
 }
 
 /// Why a component cannot run.
@@ -62,7 +64,8 @@ impl Runtime {
         let linked = self.linked(dialect).map_err(link_error)?;
         let indices = Indices::of(component).map_err(link_error)?;
         let pre = linked.linker.instantiate_pre(component).map_err(link_error)?;
-        Ok(Code { pre, indices, pressure: self.pressure.clone() })
+        let (pressure, turns) = (self.pressure.clone(), self.ticker.turns().clone());
+        Ok(Code { pre, indices, pressure, turns })
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::{
@@ -30,6 +31,9 @@ pub struct Settings {
     /// How often running guests are looked at: the grain of deadlines, and the longest a guest
     /// keeps a thread before others get their turn.
     pub tick: Millis,
+    /// Calls that run for longer than a tick at a time; 0: one fewer than there are cores, so
+    /// that short calls always find one.
+    pub long_calls: usize,
 }
 
 impl Default for Settings {
@@ -40,6 +44,7 @@ impl Default for Settings {
             compile_timeout: Millis(120_000),
             compile_threads: 0,
             tick: Millis(10),
+            long_calls: 0,
         }
     }
 }
@@ -102,32 +107,46 @@ fn pool(count: u32) -> PoolingAllocationConfig {
 
 /// One thread that moves the epoch of every engine on. A guest looks at the epoch at each loop
 /// and call, and then at its deadline.
+///
+/// It also deals out *turns*: so many a tick, each the right of a long call to go on for a tick.
+/// What a turn is not taken for in its tick is lost, and a call that waits for something else
+/// holds none.
 pub struct Ticker {
     engines: Arc<Mutex<Vec<EngineWeak>>>,
+    turns: Arc<Semaphore>,
     /// Dropped to end the thread.
     _stop: mpsc::Sender<()>,
 }
 
 impl Ticker {
     /// Start ticking.
-    pub fn start(every: Duration) -> Self {
+    pub fn start(every: Duration, long_calls: usize) -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let a_tick = if long_calls == 0 { (cores - 1).max(1) } else { long_calls };
         let (stop, stopped) = mpsc::channel::<()>();
         let engines: Arc<Mutex<Vec<EngineWeak>>> = Arc::default();
-        let ticked = engines.clone();
+        let turns = Arc::new(Semaphore::new(a_tick));
+        let (ticked, dealt) = (engines.clone(), turns.clone());
         let tick = move || {
             while stopped.recv_timeout(every) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let engines = ticked.lock().unwrap_or_else(PoisonError::into_inner);
                 engines.iter().filter_map(EngineWeak::upgrade).for_each(|e| e.increment_epoch());
+                dealt.add_permits(a_tick.saturating_sub(dealt.available_permits()));
             }
         };
         if let Err(error) = thread::Builder::new().name("epochs".into()).spawn(tick) {
             tracing::error!(%error, "no thread for deadlines: guests that loop are not interrupted");
         }
-        Self { engines, _stop: stop }
+        Self { engines, turns, _stop: stop }
     }
 
     /// Tick this engine too.
     pub fn watch(&self, engine: &Engine) {
         self.engines.lock().unwrap_or_else(PoisonError::into_inner).push(engine.weak());
+    }
+
+    /// The turns of long calls.
+    pub fn turns(&self) -> &Arc<Semaphore> {
+        &self.turns
     }
 }

@@ -8,6 +8,8 @@
 //! ```
 
 use std::{
+    future::Future,
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
@@ -262,13 +264,15 @@ impl Instances {
         let state = State::new(self.plugin.clone(), &self.prepared, memory, deadline);
         let mut store = Store::new(self.code.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
-        let interrupted = self.interrupted.clone();
-        store.epoch_deadline_callback(move |store| {
-            if interrupted.load(Ordering::Relaxed) || Instant::now() >= store.data().call.deadline {
+        let (interrupted, turns) = (self.interrupted.clone(), self.code.turns.clone());
+        store.epoch_deadline_callback(move |mut store| {
+            let call = &mut store.data_mut().call;
+            call.ticks += 1;
+            if interrupted.load(Ordering::Relaxed) || Instant::now() >= call.deadline {
                 return Err(DeadlinePassed.into());
             }
             // The plain `Yield` wakes itself at once and starves the timers of tokio.
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+            Ok(UpdateDeadline::YieldCustom(1, yield_turn(call.ticks > 1, &turns)))
         });
         store.set_epoch_deadline(1);
         let instance = self.code.pre.instantiate_async(&mut store).await?;
@@ -295,6 +299,21 @@ impl Instances {
     fn late(&self, limit: Duration) -> CallError {
         CallError::Deadline { plugin: self.plugin.to_string(), limit }
     }
+}
+
+/// Let others run; a long call goes on with its next turn.
+fn yield_turn(long: bool, turns: &Arc<Semaphore>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    if !long {
+        return Box::pin(tokio::task::yield_now());
+    }
+    let turns = turns.clone();
+    Box::pin(async move {
+        // Never closed.
+        if let Ok(turn) = turns.acquire_owned().await {
+            turn.forget();
+        }
+        tokio::task::yield_now().await;
+    })
 }
 
 struct Decrement<'a>(&'a AtomicU32);
@@ -368,7 +387,8 @@ impl Lease {
         self.broken = true;
         let instance = self.instance_mut();
         instance.calls += 1;
-        instance.store.data_mut().call.deadline = deadline;
+        let call = &mut instance.store.data_mut().call;
+        (call.deadline, call.ticks) = (deadline, 0);
         instance.store.set_epoch_deadline(1);
         let outcome = tokio::time::timeout_at(deadline.into(), body(&mut instance.store)).await;
         match outcome {

@@ -51,7 +51,7 @@ struct Linked {
 impl Runtime {
     /// Make the first engine and open the cache of compiled code.
     pub fn open(settings: Settings, cache: cache::Cache) -> wasmtime::Result<Arc<Self>> {
-        let ticker = engine::Ticker::start(settings.tick.into());
+        let ticker = engine::Ticker::start(settings.tick.into(), settings.long_calls);
         let plain = link(&settings, Dialect::Plain, &ticker)?;
         let pressure = Arc::default();
         Ok(Arc::new(Self { settings, plain, concurrent: OnceLock::new(), cache, ticker, pressure }))
