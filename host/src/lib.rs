@@ -2,6 +2,9 @@
 //!
 //! The rooms, from the top down; a room enters only those below it:
 //!
+//! - [`cli`]: the commands.
+//! - [`settings`]: what the operator decides, table by table from the rooms below.
+//! - [`admin`]: what operators see and do while the host runs.
 //! - [`triggers`]: what starts a plugin.
 //! - [`plugins`]: what is installed.
 //! - [`runtime`]: the only driver of wasmtime.
@@ -11,10 +14,13 @@
 //! - [`observe`]: where log lines and numbers of all rooms end up; only the command line and the
 //!   admin API enter it.
 
+pub mod admin;
 pub mod backends;
 pub mod capabilities;
+pub mod cli;
 pub mod manifest;
 pub mod observe;
 pub mod plugins;
 pub mod runtime;
+pub mod settings;
 pub mod triggers;

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::{
-    Consume, Manifest,
+    Consume, Delivery, Manifest,
     problem::{Fault, Step},
     route::Pattern,
 };
@@ -84,7 +84,7 @@ fn check_routes(manifest: &Manifest) -> Outcome {
 
 fn check_consumers(manifest: &Manifest) -> Outcome {
     for (index, consume) in manifest.consume.iter().enumerate() {
-        check_consumer(index, consume)?;
+        check_consumer(index, consume, manifest.needs.sql.is_some())?;
         let group = |consume: &Consume| consume.group.clone().unwrap_or(manifest.name.clone());
         for earlier in manifest.consume[..index].iter().filter(|e| group(e) == group(consume)) {
             if let Some(topic) = consume.topics.iter().position(|t| earlier.topics.contains(t)) {
@@ -101,10 +101,14 @@ fn check_consumers(manifest: &Manifest) -> Outcome {
     Ok(())
 }
 
-fn check_consumer(index: usize, consume: &Consume) -> Outcome {
+fn check_consumer(index: usize, consume: &Consume, has_sql: bool) -> Outcome {
     let at = |key: &str| [Step::from("consume"), index.into(), key.into()];
     let inside =
         |table: &str, key: &str| [Step::from("consume"), index.into(), table.into(), key.into()];
+    if consume.delivery == Delivery::ExactlyOnceSql && !has_sql {
+        let message = "`exactly-once-sql` commits in a database that is not asked for";
+        return Err(fault(at("delivery"), message.into(), "add `[needs.sql]`"));
+    }
     if consume.topics.is_empty() {
         let hint = "name at least one topic, as in `topics = [\"events\"]`";
         return Err(fault(at("topics"), "a consumer without topics never runs".into(), hint));

@@ -19,9 +19,9 @@ mod size;
 #[cfg(test)]
 mod tests;
 
-pub use check::is_name;
+pub use check::{check, is_name};
 pub use problem::Problem;
-pub use read::read;
+pub use read::{read, read_file};
 pub use size::{Bytes, Millis};
 
 /// A plugin as its manifest describes it.

@@ -234,6 +234,34 @@ fn a_value_that_is_not_allowed_is_pointed_at_with_the_remedy() {
 }
 
 #[test]
+fn exactly_once_in_a_database_asks_for_one() {
+    let text = "name = \"hits\"\n[[consume]]\ntopics = [\"a\"]\ndelivery = \"exactly-once-sql\"\n";
+    insta::assert_snapshot!(explain(text), @r#"
+    `exactly-once-sql` commits in a database that is not asked for
+      --> plugins/hits/plugin.toml:4:12
+       |
+     4 | delivery = "exactly-once-sql"
+       |            ^^^^^^^^^^^^^^^^^^
+    hint: add `[needs.sql]`
+    "#);
+    assert!(read(&format!("{text}[needs.sql]\n"), "x").is_ok());
+}
+
+#[test]
+fn a_file_is_read_with_its_migrations() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("plugin.toml");
+    std::fs::write(&path, "name = \"hits\"\n[needs.sql]\nmigrations = \"sql\"\n").unwrap();
+    let problem = read_file(&path).unwrap_err();
+    assert_eq!(problem.place.unwrap().line, 3);
+    std::fs::create_dir(dir.path().join("sql")).unwrap();
+    std::fs::write(dir.path().join("sql/1.sql"), "create table hits (id)").unwrap();
+    let manifest = read(&read_file(&path).unwrap().to_toml(), "x").unwrap();
+    let inline = manifest.needs.sql.unwrap().migrations.unwrap();
+    assert_eq!(inline.inline(dir.path()).unwrap()[0].sql, "create table hits (id)");
+}
+
+#[test]
 fn a_problem_fits_on_one_line_too() {
     let problem = read("name = \"hits\"\nhtpp = 1\n", "plugin.toml").unwrap_err();
     insta::assert_snapshot!(problem, @"plugin.toml:2:1: unknown key `htpp`; did you mean `http`?");

@@ -84,17 +84,20 @@ impl Grants {
 
     /// Whether a plugin may have all that it imports and needs.
     pub fn check(&self, manifest: &Manifest, imports: &[String]) -> Result<(), Refusal> {
-        let plugin = || manifest.name.clone();
-        for import in imports {
-            check_import(manifest, import)?;
-        }
+        self.refusals(manifest, imports).next().map_or(Ok(()), Err)
+    }
+
+    /// Every reason why it may not.
+    pub fn refusals<'a>(
+        &self,
+        manifest: &'a Manifest,
+        imports: &'a [String],
+    ) -> impl Iterator<Item = Refusal> + use<'a> {
         let allowed = self.of(&manifest.name, &manifest.needs);
-        match manifest.needs.beyond(&allowed).into_iter().next() {
-            None => Ok(()),
-            Some((capability, what)) => {
-                Err(Refusal::NotGranted { plugin: plugin(), capability, what })
-            }
-        }
+        let beyond = manifest.needs.beyond(&allowed).into_iter().map(|(capability, what)| {
+            Refusal::NotGranted { plugin: manifest.name.clone(), capability, what }
+        });
+        imports.iter().filter_map(|import| check_import(manifest, import).err()).chain(beyond)
     }
 }
 

@@ -101,12 +101,10 @@ impl Loader {
     }
 }
 
-/// The sidecar, else what is embedded, else a default with the file's name.
-fn manifest(bytes: &[u8], source: &Source) -> anyhow::Result<Manifest> {
+/// The manifest of a component: the sidecar, else what is embedded, else a default with the file's name.
+pub fn manifest(bytes: &[u8], source: &Source) -> anyhow::Result<Manifest> {
     if let Some(sidecar) = &source.sidecar {
-        let name = sidecar.display().to_string();
-        let text = fs::read_to_string(sidecar).with_context(|| name.clone())?;
-        return Ok(manifest::read(&text, &name)?);
+        return Ok(manifest::read_file(sidecar)?);
     }
     match section::find(bytes) {
         Some(text) => Ok(manifest::read(text, &at(source))?),

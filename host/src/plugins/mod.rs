@@ -17,6 +17,7 @@ pub mod status;
 
 pub use generation::Generation;
 pub use reload::Plugins;
+pub use status::Status;
 
 /// The generations that serve, one a plugin, by name. Replaced as a whole at each swap.
 #[derive(Clone, Default)]

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Linker;
 
-use super::{Capability, Dialect, Plugin, State};
+use super::{Capability, Dialect, NoSettings, Plugin, State};
 use crate::backends::{
     Backends,
     keyvalue::{self, Namespace, Store},
@@ -78,12 +78,12 @@ impl Capability for KeyValue {
         draft2::ATOMICS,
         draft2::BATCH,
     ];
-    type Settings = ();
+    type Settings = NoSettings;
     type Grant = Grant;
     type Prepared = Prepared;
     type Instance = Instance;
 
-    async fn open(_settings: (), backends: &Backends) -> anyhow::Result<Self> {
+    async fn open(_settings: NoSettings, backends: &Backends) -> anyhow::Result<Self> {
         Ok(Self { stores: backends.keyvalue.clone() })
     }
 

@@ -14,7 +14,7 @@ use std::{mem, path::Path, sync::Arc};
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Linker;
 
-use super::{Capability, Dialect, Plugin, State};
+use super::{Capability, Dialect, NoSettings, Plugin, State};
 use crate::backends::{
     Backends,
     sql::{Database, Databases, Error, Place, Result, Rows, Statement, Transaction},
@@ -225,12 +225,12 @@ enum Target<'a> {
 impl Capability for Sql {
     const NAME: &'static str = "sql";
     const INTERFACES: &'static [&'static str] = &[host::INTERFACE];
-    type Settings = ();
+    type Settings = NoSettings;
     type Grant = Grant;
     type Prepared = Prepared;
     type Instance = Instance;
 
-    async fn open(_settings: (), backends: &Backends) -> anyhow::Result<Self> {
+    async fn open(_settings: NoSettings, backends: &Backends) -> anyhow::Result<Self> {
         Ok(Self { databases: backends.sql.clone() })
     }
 

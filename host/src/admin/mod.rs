@@ -1,0 +1,117 @@
+//! What operators see and do while the host runs: an HTTP API on an address of its own.
+//!
+//! ```text
+//!  GET  /healthz  /readyz  /metrics                 without a token, for probes and Prometheus
+//!  GET  /api/plugins  /api/plugins/{name}           what is installed and how it is
+//!  GET  /api/logs?follow=true&plugin=NAME&last=100  log lines, one JSON object a line
+//!  GET  /api/topics                                 all topics with their partitions
+//!  POST /api/topics/{topic}                         create, with its settings
+//!  POST /api/topics/{topic}/records                 produce
+//!  GET  /api/topics/{topic}/records?from=...        read, one JSON object a line
+//!  POST /api/topics/{topic}/replay                  move a group
+//!  GET  /api/lag                                    how far each group is
+//! ```
+//!
+//! The command line enters through this API; `serve` starts it and hands in the handles that it
+//! shows. All of `/api` takes a bearer token, see [`token`].
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use axum::{Router, extract::DefaultBodyLimit, middleware, routing};
+use serde::{Deserialize, Serialize};
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{backends::log::Log, observe::Logs, plugins::Status};
+
+mod error;
+mod health;
+mod lines;
+mod logs;
+mod plugins;
+pub mod ports;
+#[cfg(test)]
+mod tests;
+pub mod token;
+pub mod topics;
+
+pub use error::Error;
+
+/// `[admin]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The token; `None`: one is made up at the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { listen: (Ipv4Addr::LOCALHOST, 9080).into(), token: None }
+    }
+}
+
+/// What the API shows.
+#[derive(Clone)]
+pub struct Sources {
+    /// How every plugin is, by name.
+    pub plugins: Arc<dyn Fn() -> Vec<Status> + Send + Sync>,
+    /// The topics.
+    pub log: Arc<dyn Log>,
+    /// The recent log lines.
+    pub logs: Logs,
+    /// All numbers in the text format of Prometheus.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Whether the host serves: false while it starts and once it stops.
+    pub ready: watch::Receiver<bool>,
+}
+
+/// The largest request.
+const MAX_BODY: usize = 16 << 20;
+
+/// What a handler gets.
+#[derive(Clone)]
+struct Host {
+    sources: Arc<Sources>,
+    token: Arc<token::Token>,
+    shutdown: CancellationToken,
+}
+
+/// Serve the API until `shutdown`; streams end then, other answers in progress are finished.
+pub async fn run(
+    listener: TcpListener,
+    token: token::Token,
+    sources: Sources,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
+    let host =
+        Host { sources: Arc::new(sources), token: Arc::new(token), shutdown: shutdown.clone() };
+    axum::serve(listener, router(host)).with_graceful_shutdown(shutdown.cancelled_owned()).await
+}
+
+fn router(host: Host) -> Router {
+    Router::new()
+        .route("/api/plugins", routing::get(plugins::list))
+        .route("/api/plugins/{name}", routing::get(plugins::one))
+        .route("/api/logs", routing::get(logs::lines))
+        .route("/api/topics", routing::get(topics::list))
+        .route("/api/topics/{topic}", routing::post(topics::create))
+        .route("/api/topics/{topic}/records", routing::post(topics::produce).get(topics::consume))
+        .route("/api/topics/{topic}/replay", routing::post(topics::replay))
+        .route("/api/lag", routing::get(topics::lag))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        // What follows this line takes no token.
+        .layer(middleware::from_fn_with_state(host.clone(), token::check))
+        .route("/healthz", routing::get(health::alive))
+        .route("/readyz", routing::get(health::ready))
+        .route("/metrics", routing::get(health::metrics))
+        .method_not_allowed_fallback(error::no_such_method)
+        .fallback(error::no_such_path)
+        .with_state(host)
+}

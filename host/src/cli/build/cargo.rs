@@ -1,0 +1,152 @@
+//! Plugins in Rust: cargo, with what it prints as one line of progress, and all of it when it
+//! fails.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{ChildStderr, Command, Stdio},
+    thread,
+};
+
+use anyhow::Context;
+
+use super::Progress;
+use crate::cli::Hinted;
+
+/// What plugins are compiled for.
+const TARGET: &str = "wasm32-wasip2";
+
+/// Build a package; answers where its component is.
+pub(super) fn build(manifest: &Path, name: &str, progress: &Progress) -> anyhow::Result<PathBuf> {
+    let folder = manifest.parent().unwrap_or(Path::new("."));
+    ensure_target(folder, progress)?;
+    progress.doing(&format!("building {name}"));
+    let colour = if progress.colour() { "always" } else { "never" };
+    let mut cargo = Command::new("cargo")
+        .current_dir(folder)
+        .args(["build", "--target", TARGET, "--profile", "plugin"])
+        // For packages outside of a workspace that has the profile.
+        .args(["--config", "profile.plugin.inherits='release'"])
+        .args(["--message-format", "json-render-diagnostics", "--color", colour])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(no_cargo)?;
+    let (stdout, stderr) = (cargo.stdout.take(), cargo.stderr.take());
+    let (artifact, messages) = thread::scope(|scope| {
+        // Both pipes are read, or the one nobody reads would fill up and cargo stand still.
+        let artifact = scope.spawn(|| stdout.and_then(|out| artifact(BufReader::new(out))));
+        let messages = stderr.map(|messages| follow(messages, name, progress)).unwrap_or_default();
+        (artifact.join().ok().flatten(), messages)
+    });
+    let status = cargo.wait().context("cargo was lost")?;
+    if !status.success() {
+        anyhow::bail!("`{name}` does not build\n{}", messages.trim_end());
+    }
+    artifact.ok_or_else(|| {
+        let message = format!("cargo made no component of `{}`", manifest.display());
+        Hinted::new(message, "add `[lib]` with `crate-type = [\"cdylib\"]`").into()
+    })
+}
+
+/// Show each step as it comes, and keep everything else for the case of a failure.
+fn follow(stderr: ChildStderr, name: &str, progress: &Progress) -> String {
+    let mut messages = String::new();
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        match step(&line) {
+            Some(step) => progress.doing(&format!("building {name}: {step}")),
+            None => messages += &(line + "\n"),
+        }
+    }
+    messages
+}
+
+/// `compiling serde v1.0`, if the line is such a step.
+fn step(line: &str) -> Option<String> {
+    const STEPS: &[&str] =
+        &["Compiling", "Downloading", "Downloaded", "Updating", "Locking", "Finished", "Blocking"];
+    let mut words = plain(line).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let first = words.first_mut().filter(|first| STEPS.contains(&first.as_str()))?;
+    *first = first.to_lowercase();
+    Some(words.into_iter().take(3).collect::<Vec<_>>().join(" "))
+}
+
+/// A line without its colours.
+fn plain(line: &str) -> String {
+    let mut text = String::new();
+    let mut letters = line.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\x1b' => letters.by_ref().take_while(|c| !c.is_ascii_alphabetic()).for_each(drop),
+            letter => text.push(letter),
+        }
+    }
+    text
+}
+
+/// The last component that cargo says it made: that of the package itself.
+fn artifact(messages: impl BufRead) -> Option<PathBuf> {
+    let mut last = None;
+    for line in messages.lines().map_while(Result::ok) {
+        let Ok(message) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
+        let files = message["filenames"].as_array().into_iter().flatten();
+        let mut files = files.filter_map(|file| file.as_str());
+        if let Some(file) = files.find(|file| file.ends_with(".wasm")) {
+            last = Some(file.into());
+        }
+    }
+    last
+}
+
+/// Add the target if the toolchain of this folder does not have it.
+fn ensure_target(folder: &Path, progress: &Progress) -> anyhow::Result<()> {
+    let libraries = Command::new("rustc")
+        .current_dir(folder)
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output()
+        .map_err(no_cargo)?;
+    let libraries = String::from_utf8_lossy(&libraries.stdout).trim().to_owned();
+    if !libraries.is_empty() && Path::new(&libraries).is_dir() {
+        return Ok(());
+    }
+    progress.doing(&format!("adding the target {TARGET}"));
+    let hint = format!("install it with `rustup target add {TARGET}`");
+    let added = Command::new("rustup").current_dir(folder).args(["target", "add", TARGET]).output();
+    match added {
+        Ok(added) if added.status.success() => Ok(()),
+        Ok(added) => {
+            let reason = String::from_utf8_lossy(&added.stderr).trim().to_owned();
+            Err(Hinted::new(format!("the target {TARGET} is missing: {reason}"), hint).into())
+        }
+        Err(_) => Err(Hinted::new(format!("the target {TARGET} is missing"), hint).into()),
+    }
+}
+
+fn no_cargo(error: std::io::Error) -> anyhow::Error {
+    let hint = "install Rust with rustup: https://rustup.rs";
+    Hinted::new(format!("cargo cannot be started: {error}"), hint).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_told_apart_from_messages() {
+        let compiling = "\x1b[1m\x1b[32m   Compiling\x1b[0m serde v1.0.1 (/tmp/serde)";
+        assert_eq!(step(compiling).as_deref(), Some("compiling serde v1.0.1"));
+        assert_eq!(step("error: cannot find value"), None);
+    }
+
+    #[test]
+    fn the_last_component_is_the_package_itself() {
+        let messages = concat!(
+            "{\"reason\":\"compiler-artifact\",\"filenames\":[\"/t/dep.wasm\"]}\n",
+            "{\"reason\":\"compiler-artifact\",\"filenames\":[\"/t/libx.rlib\"]}\n",
+            "{\"reason\":\"compiler-artifact\",\"filenames\":[\"/t/x.wasm\"]}\n",
+            "not json\n",
+        );
+        assert_eq!(artifact(messages.as_bytes()), Some("/t/x.wasm".into()));
+    }
+}

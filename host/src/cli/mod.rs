@@ -1,0 +1,106 @@
+//! The commands: one file each, with its arguments and what it does.
+//!
+//! `serve`, `dev`, `build` and `check` do their work in this process; `plugins`, `logs` and
+//! `topics` ask a running host through its admin API. What people read goes to standard output,
+//! as text or with `--json` as JSON; errors and progress go to standard error.
+
+use std::{io, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+mod build;
+mod check;
+mod client;
+mod error;
+mod logs;
+mod output;
+mod plugins;
+#[cfg(test)]
+mod tests;
+mod topics;
+
+pub use error::Hinted;
+use output::{Color, Output};
+
+/// Run plugins: WebAssembly components that answer HTTP requests and consume topics.
+#[derive(Debug, Parser)]
+#[command(name = "trellis", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  trellis build plugins --out out        every plugin below `plugins`
+  trellis check out/tracker.wasm         what it is and why it would be refused
+  trellis plugins                        what a running host serves
+  trellis topics consume events --follow";
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+struct Global {
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    color: Color,
+}
+
+/// How to find a running host.
+#[derive(Debug, Args)]
+struct Running {
+    /// The admin API of the host, as a URL or `HOST:PORT`; found through --data when not given
+    #[arg(long, env = "TRELLIS_ADMIN_LISTEN", value_name = "URL")]
+    admin: Option<String>,
+    /// Its token; read from the data directory when not given
+    #[arg(long, env = "TRELLIS_ADMIN_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// The data directory of the host
+    #[arg(long, env = "TRELLIS_HOST_DATA", default_value = "data", value_name = "DIR")]
+    data: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(build::Arguments),
+    Check(check::Arguments),
+    Plugins(plugins::Arguments),
+    Logs(logs::Arguments),
+    Topics(topics::Arguments),
+}
+
+/// Run a command. The exit code is 0 when it did what it was asked, 1 when not; 2, from the
+/// parser, when it was asked in a wrong way.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let output = Output::new(arguments.global.color, arguments.global.json);
+    let outcome = match arguments.command {
+        Command::Build(arguments) => build::run(arguments, &output),
+        Command::Check(arguments) => check::run(arguments, &output),
+        Command::Plugins(arguments) => asking(plugins::run(arguments, &output)),
+        Command::Logs(arguments) => asking(logs::run(arguments, &output)),
+        Command::Topics(arguments) => asking(topics::run(arguments, &output)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprint!("{}", error::report(&error, output.error_style()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Run a command that only waits for a running host.
+fn asking(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+}
+
+/// Whether the reader of our output has gone, as in `trellis logs | head`.
+fn is_closed(error: &anyhow::Error) -> bool {
+    let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    error.downcast_ref::<io::Error>().is_some_and(closed)
+}

@@ -1,0 +1,160 @@
+#![allow(clippy::unwrap_used)]
+
+use clap::CommandFactory;
+
+use super::{output::Style, *};
+use crate::{
+    admin::topics::Overview,
+    backends::log::{Lag, Range, Topic, TopicSettings},
+    manifest::Problem,
+    plugins::{Status, status::State},
+};
+
+const PLAIN: Style = Style(false);
+
+fn help(path: &[&str]) -> String {
+    let mut command = Arguments::command();
+    command.build();
+    for name in path {
+        command = command.find_subcommand(name).unwrap().clone();
+    }
+    command.term_width(90).render_help().to_string()
+}
+
+fn status(name: &str, state: State) -> Status {
+    Status {
+        name: name.into(),
+        state,
+        reason: None,
+        generation: Some(3),
+        version: Some("0.1.0".into()),
+        digest: Some("abc".into()),
+        routes: vec!["/t/{*path}".into()],
+        consumes: Vec::new(),
+        needs: toml::from_str("produce.topics = [\"raw\"]").unwrap(),
+        instances: 2,
+        memory: 3 << 20,
+        calls: 12_000,
+        faults: 1,
+        since_ms: 1_767_225_600_000,
+        file: Some("plugins/tracker.wasm".into()),
+    }
+}
+
+#[test]
+fn the_arguments_are_consistent() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn help_shows_every_command_with_examples() {
+    insta::assert_snapshot!(help(&[]), @"");
+}
+
+#[test]
+fn help_of_a_command_shows_its_flags_and_examples() {
+    insta::assert_snapshot!(help(&["build"]), @"");
+    insta::assert_snapshot!(help(&["topics"]), @"");
+}
+
+#[test]
+fn every_command_has_examples() {
+    for command in Arguments::command().get_subcommands() {
+        let examples = command.get_after_help().unwrap().to_string();
+        assert!(examples.contains("  trellis "), "{}", command.get_name());
+    }
+}
+
+#[test]
+fn plugins_are_listed_with_the_reason_of_a_failure() {
+    let mut failed = status("enricher", State::Failed);
+    failed.reason = Some("plugin.toml:3:1: unknown key `rotues`; did you mean `routes`?".into());
+    failed.generation = None;
+    let statuses = [failed, status("tracker", State::Live)];
+    insta::assert_snapshot!(plugins::listing(&statuses, PLAIN), @r#"
+    NAME      STATE   GENERATION  VERSION  INSTANCES  MEMORY  CALLS  FAULTS
+    enricher  failed  -           0.1.0    2          3MiB    12000  1
+      plugin.toml:3:1: unknown key `rotues`; did you mean `routes`?
+    tracker   live    3           0.1.0    2          3MiB    12000  1
+    "#);
+    insta::assert_snapshot!(plugins::listing(&[], PLAIN), @"no plugins are installed");
+}
+
+#[test]
+fn a_plugin_is_shown_with_everything_about_it() {
+    insta::assert_snapshot!(plugins::details(&status("tracker", State::Live), PLAIN), @r#"
+    name        tracker
+    state       live
+    reason      -
+    generation  3
+    version     0.1.0
+    since       2026-01-01T00:00:00.000Z
+    file        plugins/tracker.wasm
+    digest      abc
+    routes      /t/{*path}
+    consumes    -
+    needs       produce {"topics":["raw"]}
+    instances   2
+    memory      3MiB
+    calls       12000
+    faults      1
+    "#);
+}
+
+#[test]
+fn topics_and_groups_are_listed() {
+    let overview = |name: &str, retention_ms| Overview {
+        topic: Topic {
+            name: name.into(),
+            partitions: 2,
+            settings: TopicSettings { retention_ms, ..TopicSettings::default() },
+        },
+        ranges: vec![Range { start: 10, end: 15 }, Range { start: 0, end: 1 }],
+    };
+    let topics = [overview("events", Some(3_600_000)), overview("raw", None)];
+    insta::assert_snapshot!(topics::listing(&topics), @r#"
+    TOPIC   PARTITIONS  RECORDS  KEPT
+    events  2           6        1h
+    raw     2           6        for ever
+    "#);
+    let lag = Lag {
+        group: "enricher".into(),
+        topic: "raw".into(),
+        partition: 0,
+        committed: None,
+        end: 15,
+        lag: 5,
+    };
+    insta::assert_snapshot!(topics::lag_listing(&[lag]), @r#"
+    GROUP     TOPIC  PARTITION  COMMITTED  END  LAG
+    enricher  raw    0          -          15   5
+    "#);
+}
+
+#[test]
+fn errors_are_one_sentence_and_hints() {
+    let report = |error: anyhow::Error| error::report(&error, PLAIN);
+    let hinted = Hinted::new("no host runs here", "start one");
+    insta::assert_snapshot!(report(hinted.into()), @r#"
+    error: no host runs here
+    hint: start one
+    "#);
+    let cause = io::Error::other("disk is full");
+    insta::assert_snapshot!(report(anyhow::Error::new(cause).context("cannot write `x`")), @"error: cannot write `x`: disk is full");
+    let problem: Problem = crate::manifest::read("name = 1", "plugin.toml").unwrap_err();
+    insta::assert_snapshot!(report(problem.into()), @r#"
+    error: invalid type: integer `1`, expected a string
+      --> plugin.toml:1:8
+       |
+     1 | name = 1
+       |        ^
+    "#);
+    let coloured = error::report(&Hinted::new("a", "b").into(), Style(true));
+    assert_eq!(coloured, "\x1b[1;31merror:\x1b[0m a\n\x1b[1;32mhint:\x1b[0m b\n");
+}
+
+#[test]
+fn a_column_is_as_wide_as_its_widest_cell() {
+    let rows = [vec!["a".to_owned(), "b".to_owned()], vec!["long".to_owned(), "c".to_owned()]];
+    assert_eq!(output::columns(&rows), "a     b\nlong  c\n");
+}
