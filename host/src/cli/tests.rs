@@ -48,13 +48,87 @@ fn the_arguments_are_consistent() {
 
 #[test]
 fn help_shows_every_command_with_examples() {
-    insta::assert_snapshot!(help(&[]), @"");
+    insta::assert_snapshot!(help(&[]), @r#"
+    Run plugins: WebAssembly components that answer HTTP requests and consume topics
+
+    Usage: trellis [OPTIONS] <COMMAND>
+
+    Commands:
+      build    Build plugins: one file each, with its manifest inside
+      check    Show what a component is and whether a host would refuse it
+      plugins  Show the plugins of a running host
+      logs     Show what a running host and its plugins wrote
+      topics   Look into topics, write to them, move their readers
+      help     Print this message or the help of the given subcommand(s)
+
+    Options:
+          --json          Print JSON instead of text
+          --color <WHEN>  When to use colours [default: auto] [possible values: auto, always,
+                          never]
+      -h, --help          Print help (see more with '--help')
+      -V, --version       Print version
+
+    Examples:
+      trellis build plugins --out out        every plugin below `plugins`
+      trellis check out/tracker.wasm         what it is and why it would be refused
+      trellis plugins                        what a running host serves
+      trellis topics consume events --follow
+    "#);
 }
 
 #[test]
 fn help_of_a_command_shows_its_flags_and_examples() {
-    insta::assert_snapshot!(help(&["build"]), @"");
-    insta::assert_snapshot!(help(&["topics"]), @"");
+    insta::assert_snapshot!(help(&["build"]), @r#"
+    Build plugins: one file each, with its manifest inside
+
+    Usage: trellis build [OPTIONS] [DIR]...
+
+    Arguments:
+      [DIR]...  Folders of plugins, or folders above them [default: plugins]
+
+    Options:
+          --json          Print JSON instead of text
+          --out <DIR>     Where the components go [default: target/plugins]
+          --color <WHEN>  When to use colours [default: auto] [possible values: auto, always,
+                          never]
+      -h, --help          Print help (see more with '--help')
+
+    Examples:
+      trellis build                             every plugin below `plugins`
+      trellis build plugins/tracker --out out
+
+    A plugin is a folder with a plugin.toml. One with a Cargo.toml is built with
+    cargo for wasm32-wasip2; rustup adds the target if it is missing. One with a
+    .wasm file is taken as it is.
+    "#);
+    insta::assert_snapshot!(help(&["topics"]), @r#"
+    Look into topics, write to them, move their readers
+
+    Usage: trellis topics [OPTIONS] <COMMAND>
+
+    Commands:
+      list     All topics
+      create   Create a topic
+      produce  Write records: each VALUE, or each line of the standard input
+      consume  Read records without moving any group
+      lag      How far every group is
+      replay   Move a group, whose plugin does not run, to another place in a topic
+      help     Print this message or the help of the given subcommand(s)
+
+    Options:
+          --json          Print JSON instead of text
+          --color <WHEN>  When to use colours [default: auto] [possible values: auto, always,
+                          never]
+      -h, --help          Print help (see more with '--help')
+
+    Examples:
+      trellis topics list
+      trellis topics create events --partitions 8 --retention-hours 24
+      echo 'hello' | trellis topics produce events --key greeting
+      trellis topics consume events --from 2026-01-31T08:00:00Z --limit 10
+      trellis topics lag
+      trellis topics replay events --group enricher --to earliest
+    "#);
 }
 
 #[test]

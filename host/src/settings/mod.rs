@@ -11,12 +11,7 @@ use serde::{
     de::{self, DeserializeSeed, MapAccess, Visitor},
 };
 
-use crate::{
-    admin,
-    capabilities, observe,
-    plugins::grants::Grants,
-    runtime,
-};
+use crate::{admin, capabilities, observe, plugins::grants::Grants, runtime};
 
 mod layers;
 #[cfg(test)]
