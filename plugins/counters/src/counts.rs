@@ -1,6 +1,7 @@
 //! Counts a batch in memory, so that each counter is written once for all its messages.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
@@ -16,11 +17,12 @@ const MAX_KEY: usize = 512;
 pub struct Counts<'a> {
     /// By type and action.
     events: HashMap<(Text<'a>, Text<'a>), i64>,
-    nodes: HashMap<Text<'a>, i64>,
-    ips: HashMap<Text<'a>, i64>,
-    countries: HashMap<Text<'a>, i64>,
-    searches: HashMap<Text<'a>, i64>,
-    windows: HashMap<i64, Window>,
+    nodes: Tally<'a>,
+    ips: Tally<'a>,
+    countries: Tally<'a>,
+    searches: Tally<'a>,
+    /// By the number of the window since 1970. A batch spans few.
+    windows: BTreeMap<i64, Window>,
     total: i64,
     updated_ms: i64,
 }
@@ -39,11 +41,11 @@ impl<'a> Counts<'a> {
     pub fn add(&mut self, message: &'a [u8], timestamp_ms: i64) -> Result<(), NoEvent> {
         let fields = Fields::read(message)?;
         *self.events.entry((fields.kind, fields.action)).or_default() += 1;
-        count(&mut self.nodes, fields.node);
-        count(&mut self.ips, fields.ip);
-        count(&mut self.countries, fields.country);
+        self.nodes.count(fields.node);
+        self.ips.count(fields.ip);
+        self.countries.count(fields.country);
         if fields.kind.is("offr") && fields.action.is("preview") {
-            count(&mut self.searches, fields.text);
+            self.searches.count(fields.text);
         }
         let window = self.windows.entry(timestamp_ms.div_euclid(WINDOW_MS)).or_default();
         window.events += 1;
@@ -73,30 +75,54 @@ impl<'a> Counts<'a> {
 
     /// What to add to `metadata`: by node, address and country.
     pub fn metadata(&self) -> Vec<(Cow<'a, str>, i64)> {
-        let maps = [("node", &self.nodes), ("ip", &self.ips), ("country", &self.countries)];
-        merged(maps.iter().flat_map(|(label, map)| {
-            map.iter().map(|(text, count)| (labelled(label, *text), *count))
+        let tallies = [("node", &self.nodes), ("ip", &self.ips), ("country", &self.countries)];
+        merged(tallies.iter().flat_map(|(label, tally)| {
+            tally.iter().map(|(text, count)| (labelled(label, text), count))
         }))
     }
 
     /// What to add to `search_counter`.
     pub fn searches(&self) -> Vec<(Cow<'a, str>, i64)> {
-        merged(self.searches.iter().map(|(text, count)| (text.read(), *count)))
+        merged(self.searches.iter().map(|(text, count)| (text.read(), count)))
     }
 
     /// The windows by their numbers since 1970, in order.
     pub fn windows(&self) -> Vec<(i64, Window)> {
-        let mut windows: Vec<_> =
-            self.windows.iter().map(|(number, window)| (*number, *window)).collect();
-        windows.sort_unstable_by_key(|(number, _)| *number);
-        windows
+        self.windows.iter().map(|(number, window)| (*number, *window)).collect()
     }
 }
 
-/// A missing text is not counted.
-fn count<'a>(map: &mut HashMap<Text<'a>, i64>, text: Text<'a>) {
-    if !text.is_empty() {
-        *map.entry(text).or_default() += 1;
+/// How often each text came. The same one often comes many times in a row, which is cheaper to
+/// notice than to look up.
+#[derive(Debug, Default)]
+struct Tally<'a> {
+    counts: HashMap<Text<'a>, i64>,
+    last: Text<'a>,
+    /// How often the last one came that is not in the counts yet.
+    run: i64,
+}
+
+impl<'a> Tally<'a> {
+    /// Count a text; a missing one is not counted.
+    #[inline]
+    fn count(&mut self, text: Text<'a>) {
+        if text != self.last {
+            self.end_run();
+            self.last = text;
+        }
+        self.run += 1;
+    }
+
+    fn end_run(&mut self) {
+        if !self.last.is_empty() {
+            *self.counts.entry(self.last).or_default() += self.run;
+        }
+        self.run = 0;
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (Text<'a>, i64)> {
+        let run = Some((self.last, self.run)).filter(|(last, _)| !last.is_empty());
+        self.counts.iter().map(|(text, count)| (*text, *count)).chain(run)
     }
 }
 
@@ -192,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_key_fits_into_any_database() {
-        let event = format!(r#"{{"type":"\\u0000{}"}}"#, "ü".repeat(MAX_KEY));
+        let event = format!(r#"{{"type":"\u0000{}"}}"#, "ü".repeat(MAX_KEY));
         let counts = counted(&[(&event, 0)]);
         let (key, _) = &counts.events()[0];
         assert!(key.len() <= MAX_KEY + 2 && key.starts_with("\u{fffd}ü"), "{key}");

@@ -77,35 +77,84 @@ impl<'a> Fields<'a> {
     /// Find the fields of an event.
     pub fn read(event: &'a [u8]) -> Result<Self, NoEvent> {
         let mut fields = Self::default();
-        let mut named = false;
+        let mut found = 0u32;
         let mut scanner = Scanner { bytes: event, at: 0 };
-        scanner.object(|scanner, key| match key {
-            b"type" => {
-                fields.kind = scanner.text_or_skip()?;
-                named = true;
-                Ok(())
+        scanner.open()?;
+        while let Some(key) = scanner.next_key()? {
+            found |= match key {
+                b"type" => {
+                    fields.kind = scanner.text_or_skip()?;
+                    1
+                }
+                b"klag" => {
+                    fields.lag_ms = scanner.number_or_skip()?;
+                    2
+                }
+                b"ip" => {
+                    fields.ip = scanner.text_or_skip()?;
+                    4
+                }
+                b"node" => {
+                    fields.node = scanner.text_or_skip()?;
+                    8
+                }
+                b"geo" => {
+                    fields.read_place(&mut scanner)?;
+                    16
+                }
+                b"params" => {
+                    fields.read_params(&mut scanner)?;
+                    32
+                }
+                _ => {
+                    scanner.skip()?;
+                    0
+                }
+            };
+            if found == ALL {
+                scanner.skip_rest();
+                break;
             }
-            b"klag" => scanner.number_or_skip().map(|lag| fields.lag_ms = lag),
-            b"ip" => scanner.text_or_skip().map(|text| fields.ip = text),
-            b"node" => scanner.text_or_skip().map(|text| fields.node = text),
-            b"geo" => scanner.object_or_skip(|scanner, key| match key {
-                b"country" => scanner.text_or_skip().map(|text| fields.country = text),
-                _ => scanner.skip(),
-            }),
-            b"params" => scanner.object_or_skip(|scanner, key| match key {
-                b"action" => scanner.text_or_skip().map(|text| fields.action = text),
-                b"text" => scanner.text_or_skip().map(|text| fields.text = text),
-                _ => scanner.skip(),
-            }),
-            _ => scanner.skip(),
-        })?;
-        scanner.space();
-        match named && !fields.kind.is_empty() && scanner.at == event.len() {
+        }
+        match !fields.kind.is_empty() && scanner.is_at_end() {
             true => Ok(fields),
             false => Err(NoEvent),
         }
     }
+
+    fn read_place(&mut self, scanner: &mut Scanner<'a>) -> Result<(), NoEvent> {
+        if scanner.peek() != Some(b'{') {
+            return scanner.skip();
+        }
+        scanner.open()?;
+        while let Some(key) = scanner.next_key()? {
+            match key {
+                b"country" => self.country = scanner.text_or_skip()?,
+                _ => scanner.skip()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn read_params(&mut self, scanner: &mut Scanner<'a>) -> Result<(), NoEvent> {
+        if scanner.peek() != Some(b'{') {
+            return scanner.skip();
+        }
+        scanner.open()?;
+        while let Some(key) = scanner.next_key()? {
+            match key {
+                b"action" => self.action = scanner.text_or_skip()?,
+                b"text" => self.text = scanner.text_or_skip()?,
+                _ => scanner.skip()?,
+            }
+        }
+        Ok(())
+    }
 }
+
+/// One bit for each member that is looked at. The enricher writes them first; once they have all
+/// been seen, the rest is passed unread.
+const ALL: u32 = 63;
 
 /// A place in a JSON text.
 struct Scanner<'a> {
@@ -135,47 +184,48 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Walk the members of an object; the function is given each key and must pass its value.
+    /// Enter an object.
     #[inline]
-    fn object(
-        &mut self,
-        mut member: impl FnMut(&mut Self, &'a [u8]) -> Result<(), NoEvent>,
-    ) -> Result<(), NoEvent> {
+    fn open(&mut self) -> Result<(), NoEvent> {
         self.space();
-        self.expect(b'{')?;
+        self.expect(b'{')
+    }
+
+    /// The next key of an object, with its value to be passed before the next call; `None` at the
+    /// end of the object, which is passed.
+    #[inline]
+    fn next_key(&mut self) -> Result<Option<&'a [u8]>, NoEvent> {
+        let is_first = self.bytes.get(self.at.wrapping_sub(1)) == Some(&b'{');
         self.space();
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-            return Ok(());
-        }
-        loop {
-            self.space();
-            let key = self.string()?;
-            self.space();
-            self.expect(b':')?;
-            self.space();
-            member(self, key)?;
-            self.space();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                _ => return Err(NoEvent),
+        match self.peek() {
+            Some(b'}') => {
+                self.at += 1;
+                return Ok(None);
             }
+            Some(b',') if !is_first => {
+                self.at += 1;
+                self.space();
+            }
+            Some(b'"') if is_first => {}
+            _ => return Err(NoEvent),
+        }
+        let key = self.string()?;
+        self.space();
+        self.expect(b':')?;
+        self.space();
+        Ok(Some(key))
+    }
+
+    /// Pass everything, if it ends as an object does.
+    fn skip_rest(&mut self) {
+        if self.bytes.trim_ascii_end().ends_with(b"}") {
+            self.at = self.bytes.len();
         }
     }
 
-    #[inline]
-    fn object_or_skip(
-        &mut self,
-        member: impl FnMut(&mut Self, &'a [u8]) -> Result<(), NoEvent>,
-    ) -> Result<(), NoEvent> {
-        match self.peek() {
-            Some(b'{') => self.object(member),
-            _ => self.skip(),
-        }
+    fn is_at_end(&mut self) -> bool {
+        self.space();
+        self.at == self.bytes.len()
     }
 
     #[inline]

@@ -46,14 +46,14 @@ pub struct Enriched<'a> {
     klag: u64,
     ip: &'a str,
     node: &'a str,
-    pod: &'a str,
     geo: &'a RawValue,
+    params: &'a RawValue,
+    pod: &'a str,
     device: &'a RawValue,
     host: &'a str,
     path: &'a str,
     query: &'a str,
     agent: &'a str,
-    params: &'a RawValue,
 }
 
 impl<'a> Enriched<'a> {
@@ -75,14 +75,14 @@ impl<'a> Enriched<'a> {
             klag: now_ms.saturating_sub(raw.time),
             ip: &raw.ip,
             node: &raw.node,
-            pod,
             geo: serde_json::from_str(place)?,
+            params,
+            pod,
             device: serde_json::from_str(device)?,
             host: &raw.host,
             path: &raw.path,
             query: &raw.query,
             agent: &raw.agent,
-            params,
         })
     }
 }
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn everything_recorded_passes_and_the_delay_is_counted() {
         let raw = r#"{"type":"a \"b\"","time":1000,"ip":"::1","host":"h","path":"/t/a","query":"x=1","agent":"A","node":"n","params":{"z": [1.50]}}"#;
-        let wanted = r#"{"type":"a \"b\"","ts":1000,"klag":250,"ip":"::1","node":"n","pod":"p1","geo":{"country":"DE","city":"XX"},"device":{"type":"pc"},"host":"h","path":"/t/a","query":"x=1","agent":"A","params":{"z": [1.50]}}"#;
+        let wanted = r#"{"type":"a \"b\"","ts":1000,"klag":250,"ip":"::1","node":"n","geo":{"country":"DE","city":"XX"},"params":{"z": [1.50]},"pod":"p1","device":{"type":"pc"},"host":"h","path":"/t/a","query":"x=1","agent":"A"}"#;
         assert_eq!(enriched(raw, 1250), wanted);
     }
 
