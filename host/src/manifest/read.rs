@@ -45,7 +45,7 @@ impl Manifest {
     /// What a component without a manifest gets: a name, its HTTP handler at `/<name>/`, no
     /// grants.
     pub fn default_for(name: &str) -> Self {
-        let routes = vec![format!("/{name}/{{*path}}")];
+        let routes = vec![format!("/{name}"), format!("/{name}/{{*path}}")];
         Self {
             name: name.to_owned(),
             version: None,

@@ -66,6 +66,18 @@ impl CallError {
         }
     }
 
+    /// The plugin that was called.
+    pub fn plugin(&self) -> &str {
+        match self {
+            Self::Overloaded { plugin, .. }
+            | Self::Deadline { plugin, .. }
+            | Self::Memory { plugin, .. }
+            | Self::Trap { plugin, .. }
+            | Self::Unavailable { plugin, .. }
+            | Self::Gone { plugin } => plugin,
+        }
+    }
+
     /// Whether the guest is to blame, not the load or the host.
     pub fn is_fault(&self) -> bool {
         matches!(self, Self::Deadline { .. } | Self::Memory { .. } | Self::Trap { .. })

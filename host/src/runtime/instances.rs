@@ -58,9 +58,14 @@ pub struct Instances {
     memory: Arc<AtomicUsize>,
     /// Set when calls in progress must end now.
     interrupted: Arc<AtomicBool>,
+    /// Wakes calls that wait, and so would not see `interrupted`.
+    interrupts: Notify,
     ended: AtomicBool,
     returned: Notify,
 }
+
+/// The end of time for calls that their callers watch.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 struct Instance {
     store: Store<State>,
@@ -86,6 +91,7 @@ impl Instances {
             lent: AtomicU32::new(0),
             memory: Arc::default(),
             interrupted: Arc::default(),
+            interrupts: Notify::new(),
             ended: AtomicBool::new(false),
             returned: Notify::new(),
         })
@@ -139,6 +145,7 @@ impl Instances {
         if tokio::time::timeout(grace, self.quiet()).await.is_err() {
             tracing::warn!(plugin = %self.plugin, ?grace, "calls were interrupted: they outlived the drain");
             self.interrupted.store(true, Ordering::SeqCst);
+            self.interrupts.notify_waiters();
             self.quiet().await;
             self.interrupted.store(false, Ordering::SeqCst);
         }
@@ -384,21 +391,57 @@ impl Lease {
         body: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<R>,
     ) -> Result<R, CallError> {
         let deadline = self.deadline;
+        let store = self.begin(deadline);
+        let outcome = tokio::time::timeout_at(deadline.into(), body(store)).await;
+        match outcome {
+            Ok(outcome) => self.end(outcome),
+            Err(_) => Err(self.late()),
+        }
+    }
+
+    /// Run something in the store that may last longer than a call, a body that is streamed:
+    /// until it ends, until its caller drops it, or until the generation has drained. The caller
+    /// watches over its time. After an error the instance is gone.
+    pub async fn run_unbounded<R>(
+        &mut self,
+        body: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<R>,
+    ) -> Result<R, CallError> {
+        let instances = self.slot.0.clone();
+        let interrupt = instances.interrupts.notified();
+        if instances.interrupted.load(Ordering::SeqCst) {
+            return Err(instances.gone());
+        }
+        let store = self.begin(Instant::now() + LONGEST);
+        let outcome = tokio::select! {
+            biased;
+            outcome = body(store) => Some(outcome),
+            () = interrupt => None,
+        };
+        match outcome {
+            Some(outcome) => self.end(outcome),
+            None => Err(self.late()),
+        }
+    }
+
+    /// Until it ends well, the instance counts as broken.
+    fn begin(&mut self, deadline: Instant) -> &mut Store<State> {
         self.broken = true;
         let instance = self.instance_mut();
         instance.calls += 1;
         let call = &mut instance.store.data_mut().call;
         (call.deadline, call.ticks) = (deadline, 0);
         instance.store.set_epoch_deadline(1);
-        let outcome = tokio::time::timeout_at(deadline.into(), body(&mut instance.store)).await;
+        &mut instance.store
+    }
+
+    fn end<R>(&mut self, outcome: wasmtime::Result<R>) -> Result<R, CallError> {
         match outcome {
-            Ok(Ok(answer)) => {
+            Ok(answer) => {
                 self.state().own.end_call();
                 self.broken = false;
                 Ok(answer)
             }
-            Ok(Err(error)) => Err(self.classify(error)),
-            Err(_) => Err(self.late()),
+            Err(error) => Err(self.classify(error)),
         }
     }
 
@@ -429,7 +472,8 @@ impl Lease {
         CallError::Trap { plugin, reason }
     }
 
-    fn late(&self) -> CallError {
+    /// The error of a call that takes too long.
+    pub fn late(&self) -> CallError {
         self.slot.0.late(self.slot.0.limits.timeout)
     }
 

@@ -5,3 +5,4 @@
 //! end.
 
 pub mod consumer;
+pub mod http;

@@ -7,9 +7,18 @@ use wasmtime::{
 
 use crate::capabilities::State;
 
+mod inbound;
 pub mod packed;
 pub mod plain;
+mod running;
+pub mod wasi02;
+pub mod wasi03;
 
+pub use running::{BodyError, Running, StreamBody};
+
+/// The host's 0.2 and 0.3: wasmtime finds the export of every version that is compatible.
+const WASI_02: &str = "wasi:http/incoming-handler@0.2.0";
+const WASI_03: &str = "wasi:http/handler@0.3.0";
 const PLAIN: &str = "trellis:http/handler@0.1.0";
 const PACKED: &str = "trellis:http/packed-handler@0.1.0";
 
@@ -21,13 +30,19 @@ pub enum Form {
     Plain,
     /// `trellis:http/packed-handler`
     Packed,
+    /// `wasi:http/incoming-handler@0.2`
+    Wasi02,
+    /// `wasi:http/handler@0.3`
+    Wasi03,
 }
 
 impl Form {
     /// Whether an instance may answer a second request where the manifest does not say.
     pub fn reusable(self) -> bool {
         match self {
-            Self::Plain | Self::Packed => true,
+            Self::Plain | Self::Packed | Self::Wasi03 => true,
+            // Some engines of script languages fail on their second request.
+            Self::Wasi02 => false,
         }
     }
 }
@@ -39,11 +54,19 @@ pub struct Indices {
 }
 
 impl Indices {
-    /// The packed form wins where a component exports several.
+    /// The fastest form wins where a component exports several.
     pub(super) fn of(component: &Component) -> wasmtime::Result<Option<Self>> {
-        let find = |interface| super::function(component, interface, "handle");
-        let packed = find(PACKED).map(|handle| Self { form: Form::Packed, handle });
-        Ok(packed.or_else(|| find(PLAIN).map(|handle| Self { form: Form::Plain, handle })))
+        let forms = [
+            (Form::Packed, PACKED),
+            (Form::Plain, PLAIN),
+            (Form::Wasi03, WASI_03),
+            (Form::Wasi02, WASI_02),
+        ];
+        let found = forms.into_iter().find_map(|(form, interface)| {
+            let handle = super::function(component, interface, "handle")?;
+            Some(Self { form, handle })
+        });
+        Ok(found)
     }
 
     pub(super) fn form(&self) -> Form {
@@ -58,6 +81,8 @@ impl Indices {
         Ok(match self.form {
             Form::Packed => Exports::Packed(instance.get_typed_func(&mut *store, self.handle)?),
             Form::Plain => Exports::Plain(instance.get_typed_func(&mut *store, self.handle)?),
+            Form::Wasi02 => Exports::Wasi02(instance.get_typed_func(&mut *store, self.handle)?),
+            Form::Wasi03 => Exports::Wasi03(instance.get_typed_func(&mut *store, self.handle)?),
         })
     }
 }
@@ -68,4 +93,8 @@ pub enum Exports {
     Packed(TypedFunc<packed::Params, packed::Answer>),
     /// `handler`
     Plain(TypedFunc<(plain::Request,), (plain::Response,)>),
+    /// `wasi:http/incoming-handler@0.2`
+    Wasi02(TypedFunc<wasi02::Params, ()>),
+    /// `wasi:http/handler@0.3`
+    Wasi03(TypedFunc<wasi03::Params, wasi03::Answer>),
 }

@@ -2,7 +2,10 @@
 //!
 //! The layout is drawn in `wit/http/http.wit`.
 
+use std::borrow::Cow;
+
 use bytes::{Buf, BufMut, Bytes};
+use http::HeaderMap;
 
 use super::Exports;
 use crate::runtime::{CallError, Lease};
@@ -35,12 +38,12 @@ pub struct Head<'a> {
     /// Milliseconds since 1970.
     pub time_ms: u64,
     /// What the route matched.
-    pub params: &'a [(&'a str, &'a str)],
+    pub params: &'a [(&'a str, Cow<'a, str>)],
 }
 
 impl Head<'_> {
     /// The packed head, with the header fields in their order.
-    pub fn pack<'h>(&self, headers: impl ExactSizeIterator<Item = (&'h str, &'h [u8])>) -> Vec<u8> {
+    pub fn pack(&self, headers: &HeaderMap) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
         let query = if self.query.is_some() { QUERY } else { 0 };
         out.put_u8(VERSION);
@@ -63,8 +66,8 @@ impl Head<'_> {
             put(&mut out, value.as_bytes());
         }
         for (name, value) in headers {
-            put(&mut out, name.as_bytes());
-            put(&mut out, value);
+            put(&mut out, name.as_str().as_bytes());
+            put(&mut out, value.as_bytes());
         }
         out
     }
@@ -98,6 +101,11 @@ impl Response {
         let response = Self { status, headers: head, count };
         let whole = response.headers().count() == count as usize;
         if whole { Ok(response) } else { Err("a response head that is cut off") }
+    }
+
+    /// The number of header fields.
+    pub fn count(&self) -> usize {
+        self.count as usize
     }
 
     /// The header fields, as slices that share the head's bytes.

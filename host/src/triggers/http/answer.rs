@@ -1,0 +1,235 @@
+//! Answers: what a plugin gave as a response, and what the host says where there is none.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+
+use super::{
+    body::Body,
+    client::{Id, REQUEST_ID},
+};
+use crate::runtime::CallError;
+
+/// An answer of the host's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status.
+    pub status: StatusCode,
+    /// One line for the client, without anything from inside.
+    pub says: &'static str,
+    /// When to try again, in seconds.
+    pub retry_after: Option<u32>,
+}
+
+impl Refusal {
+    /// An answer with this status.
+    pub const fn new(status: StatusCode, says: &'static str) -> Self {
+        Self { status, says, retry_after: None }
+    }
+
+    /// 400
+    pub const fn bad_request(says: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, says)
+    }
+
+    /// 404
+    pub const fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "nothing is served at this path")
+    }
+
+    /// 413
+    pub const fn too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than this path accepts")
+    }
+
+    /// 429
+    pub const fn too_many(retry_after: u32) -> Self {
+        let says = "too many requests from this address";
+        let retry_after = Some(retry_after);
+        Self { status: StatusCode::TOO_MANY_REQUESTS, says, retry_after }
+    }
+
+    /// 500
+    pub const fn broken() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the plugin failed to answer")
+    }
+
+    /// 503
+    pub const fn unavailable(says: &'static str) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, says, retry_after: Some(1) }
+    }
+
+    /// 504
+    pub const fn late() -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "the plugin did not answer in time")
+    }
+
+    /// As a response, in the form that the client accepts.
+    pub fn response(&self, accept: Option<&HeaderValue>) -> Response<Body> {
+        let status = self.status.as_u16();
+        let (kind, text) = if wants_json(accept) {
+            let body = serde_json::json!({ "status": status, "error": self.says });
+            ("application/json", format!("{body}\n"))
+        } else {
+            ("text/plain; charset=utf-8", format!("{status}: {}\n", self.says))
+        };
+        let mut response = Response::new(Body::whole(text.into()));
+        *response.status_mut() = self.status;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl From<&CallError> for Refusal {
+    fn from(error: &CallError) -> Self {
+        match error {
+            CallError::Overloaded { .. } => Self::unavailable("too many requests wait already"),
+            CallError::Deadline { .. } => Self::late(),
+            CallError::Memory { .. } | CallError::Trap { .. } => Self::broken(),
+            CallError::Unavailable { .. } | CallError::Gone { .. } => {
+                Self::unavailable("the plugin cannot run right now")
+            }
+        }
+    }
+}
+
+/// Whether JSON is named before anything that a person would read.
+fn wants_json(accept: Option<&HeaderValue>) -> bool {
+    let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim());
+    let first = kinds.find(|kind| kind.starts_with("text/") || kind.ends_with("json"));
+    first.is_some_and(|kind| kind.ends_with("json"))
+}
+
+/// Fields that belong to the connection, which is the host's.
+pub fn is_of_connection(name: &HeaderName) -> bool {
+    [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE, header::TRAILER]
+        .contains(name)
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
+}
+
+/// What a plugin answered, as a response; the error says what HTTP does not allow in it.
+pub fn response(
+    status: u16,
+    fields: impl Iterator<Item = (Bytes, Bytes)>,
+    count: usize,
+    body: Bytes,
+) -> Result<Response<Body>, String> {
+    let status = StatusCode::from_u16(status).ok().filter(|status| status.as_u16() >= 200);
+    let status =
+        status.filter(|status| status.as_u16() < 600).ok_or("a status out of 200 to 599")?;
+    // Room for the request id, and the date and length that hyper adds.
+    let mut headers = HeaderMap::with_capacity(count + 3);
+    for (name, value) in fields {
+        let name = HeaderName::from_bytes(&name)
+            .map_err(|_| format!("a header name `{}`", name.escape_ascii()))?;
+        if is_of_connection(&name) {
+            continue;
+        }
+        let value = HeaderValue::from_maybe_shared(value)
+            .map_err(|_| format!("a value of `{name}` that HTTP does not allow"))?;
+        headers.append(name, value);
+    }
+    let mut response = Response::new(Body::whole(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+/// Make a response fit its request: the body's length, what a `HEAD` asks for, the id.
+pub fn finish(mut response: Response<Body>, method: &Method, id: &Id) -> Response<Body> {
+    let status = response.status();
+    response.headers_mut().insert(REQUEST_ID, id.value());
+    if response.body().is_stream() {
+        return response;
+    }
+    let length = response.body().length();
+    let given = response.headers_mut().remove(header::CONTENT_LENGTH);
+    if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        *response.body_mut() = Body::whole(Bytes::new());
+    } else if *method == Method::HEAD {
+        // Who answers `HEAD` without making a body may say how long it would be.
+        let said = given.filter(|value| length == 0 && is_number(value));
+        let length = said.unwrap_or_else(|| length.into());
+        response.headers_mut().insert(header::CONTENT_LENGTH, length);
+        *response.body_mut() = Body::whole(Bytes::new());
+    }
+    response
+}
+
+fn is_number(value: &HeaderValue) -> bool {
+    value.to_str().is_ok_and(|text| text.parse::<u64>().is_ok())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn shown(refusal: Refusal, accept: Option<&'static str>) -> (String, String) {
+        let accept = accept.map(HeaderValue::from_static);
+        let response = refusal.response(accept.as_ref());
+        let kind = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (kind, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_error_is_json_or_text_as_the_client_accepts() {
+        let json = r#"{"error":"nothing is served at this path","status":404}"#.to_owned() + "\n";
+        let text = "404: nothing is served at this path\n".to_owned();
+        for accept in
+            ["application/json", "application/problem+json, text/html", "*/*;q=0.1, text/json"]
+        {
+            let shown = shown(Refusal::not_found(), Some(accept)).await;
+            assert_eq!(shown, ("application/json".to_owned(), json.clone()), "{accept}");
+        }
+        for accept in [None, Some("*/*"), Some("text/html,application/json"), Some("image/png")] {
+            assert_eq!(shown(Refusal::not_found(), accept).await.1, text, "{accept:?}");
+        }
+    }
+
+    fn answer(
+        status: u16,
+        fields: &[(&'static str, &'static str)],
+    ) -> Result<Response<Body>, String> {
+        let fields = fields.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        response(status, fields, 0, Bytes::from_static(b"body"))
+    }
+
+    #[test]
+    fn what_http_does_not_allow_is_named() {
+        assert_eq!(answer(199, &[]).unwrap_err(), "a status out of 200 to 599");
+        assert_eq!(answer(600, &[]).unwrap_err(), "a status out of 200 to 599");
+        assert_eq!(answer(200, &[("a b", "")]).unwrap_err(), "a header name `a b`");
+        let split = answer(200, &[("a", "1\r\nb: 2")]).unwrap_err();
+        assert_eq!(split, "a value of `a` that HTTP does not allow");
+    }
+
+    #[test]
+    fn fields_of_the_connection_are_dropped_and_the_others_kept_in_order() {
+        let fields =
+            [("Connection", "close"), ("set-cookie", "a"), ("Set-Cookie", "b"), ("te", "x")];
+        let response = answer(201, &fields).unwrap();
+        assert_eq!(response.headers().len(), 2);
+        let cookies: Vec<_> = response.headers().get_all("set-cookie").iter().collect();
+        assert_eq!(cookies, ["a", "b"]);
+    }
+
+    #[test]
+    fn the_length_is_that_of_the_body_and_a_head_has_none() {
+        let id =
+            Id::of(&super::super::client::Peer::new([1, 1, 1, 1].into(), &[]), &HeaderMap::new());
+        let finished = |fields: &[_], method| {
+            let response = finish(answer(200, fields).unwrap(), method, &id);
+            (response.headers().get("content-length").cloned(), response.body().length())
+        };
+        assert_eq!(finished(&[("content-length", "99")], &Method::GET), (None, 4));
+        let head = finished(&[("content-length", "99")], &Method::HEAD);
+        assert_eq!(head, (Some(HeaderValue::from_static("4")), 0));
+    }
+}

@@ -1,0 +1,187 @@
+//! Bodies: reading those of requests under their limits, and the two kinds of responses.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use super::stream::Stream;
+use crate::runtime::exports::http::BodyError;
+
+/// The body of a response.
+pub enum Body {
+    /// All of it; `None` once it was taken.
+    Whole(Option<Bytes>),
+    /// A guest writes it while the client reads.
+    Stream(Box<Stream>),
+}
+
+impl Body {
+    /// A body that is there.
+    pub fn whole(bytes: Bytes) -> Self {
+        Self::Whole(Some(bytes).filter(|bytes| !bytes.is_empty()))
+    }
+
+    /// Whether a guest still writes it.
+    pub fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+
+    /// The length of what is there.
+    pub fn length(&self) -> usize {
+        match self {
+            Self::Whole(bytes) => bytes.as_ref().map_or(0, Bytes::len),
+            Self::Stream(_) => 0,
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(_) => write!(f, "a body of {} bytes", self.length()),
+            Self::Stream(_) => f.write_str("a body that is being written"),
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Stream(stream) => stream.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Stream(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(_) => SizeHint::with_exact(self.length() as u64),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// Why a request's body could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// It is larger than allowed.
+    TooLarge,
+    /// It did not arrive in time.
+    Slow,
+    /// The connection broke, or its framing did.
+    Broken,
+}
+
+/// Whether the length that the client announced is beyond the limit.
+pub fn announces_more(body: &Incoming, most: u64) -> bool {
+    body.size_hint().lower() > most
+}
+
+/// Read a whole body within `timeout`. Without a body nothing waits and nothing is allocated; a
+/// body that came in one piece is not copied.
+pub async fn collect(body: Incoming, most: u64, timeout: Duration) -> Result<Bytes, Problem> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    if announces_more(&body, most) {
+        return Err(Problem::TooLarge);
+    }
+    tokio::time::timeout(timeout, read(body, most)).await.map_err(|_| Problem::Slow)?
+}
+
+async fn read(mut body: Incoming, most: u64) -> Result<Bytes, Problem> {
+    let mut first = Bytes::new();
+    let mut more = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        // Trailers are dropped: the contract has no place for them.
+        let Ok(data) = frame.map_err(|_| Problem::Broken)?.into_data() else { continue };
+        let length = first.len() + more.len() + data.len();
+        if length as u64 > most {
+            return Err(Problem::TooLarge);
+        }
+        if first.is_empty() && more.is_empty() {
+            first = data;
+        } else {
+            if more.is_empty() {
+                let announced = usize::try_from(body.size_hint().lower()).unwrap_or(0);
+                more.reserve(length + announced);
+                more.extend_from_slice(&std::mem::take(&mut first));
+            }
+            more.extend_from_slice(&data);
+        }
+    }
+    Ok(if more.is_empty() { first } else { more.freeze() })
+}
+
+/// A request's body that a guest reads while it arrives: bounded in size, and in the time
+/// between two pieces.
+pub struct Limited {
+    body: Incoming,
+    left: u64,
+    pause: Duration,
+    /// Runs while nothing arrives.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl Limited {
+    /// At most `most` bytes, at most `pause` between two pieces.
+    pub fn new(body: Incoming, most: u64, pause: Duration) -> Self {
+        Self { body, left: most, pause, waiting: None }
+    }
+}
+
+impl http_body::Body for Limited {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
+            let pause = this.pause;
+            let waiting = this.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
+            ready!(waiting.as_mut().poll(cx));
+            return Poll::Ready(Some(Err(BodyError::ConnectionReadTimeout)));
+        };
+        this.waiting = None;
+        let Some(frame) = frame else { return Poll::Ready(None) };
+        let frame = frame.map_err(BodyError::Hyper)?;
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match this.left.checked_sub(length) {
+            Some(left) => this.left = left,
+            None => return Poll::Ready(Some(Err(BodyError::HttpRequestBodySize(None)))),
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,300 @@
+//! What the server knows of a connection while it serves it: whether it waits, reads or is
+//! stuck, and whether it shall end.
+//!
+//! A connection counts its own activity in a few atomics against a coarse clock, and the server
+//! looks at all connections once a tick: no timer is set for any request.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
+
+use futures_util::task::AtomicWaker;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// The time in ticks; starts at 1, so that 0 stands for never.
+pub struct Clock(AtomicU32);
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self(AtomicU32::new(1))
+    }
+}
+
+impl Clock {
+    /// The present tick.
+    pub fn now(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+
+    /// Move on by a tick.
+    pub fn tick(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+/// How long a connection may be in a state, in ticks.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// From the first byte of a head to its last.
+    pub head: u32,
+    /// Without a request.
+    pub idle: u32,
+    /// With an answer that the client does not read.
+    pub stalled: u32,
+}
+
+/// The state of a connection.
+pub struct Pulse {
+    clock: Arc<Clock>,
+    /// Requests whose answer is not complete.
+    busy: AtomicU32,
+    /// When the first byte behind the last request came; 0 while there is none.
+    head_began: AtomicU32,
+    /// When bytes last went either way.
+    moved: AtomicU32,
+    /// Since when the socket takes no more bytes; 0 while it does.
+    stalled: AtomicU32,
+    /// Whether requests share the connection, as in HTTP/2: control frames are no heads then.
+    multiplexed: AtomicBool,
+    order: AtomicU8,
+    waker: AtomicWaker,
+}
+
+/// What the server wants of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Order {
+    /// Go on.
+    Serve,
+    /// End after the requests in flight.
+    Finish,
+    /// End now.
+    Abort,
+}
+
+impl Pulse {
+    /// A connection that was just accepted.
+    pub fn new(clock: Arc<Clock>) -> Arc<Self> {
+        let now = clock.now();
+        Arc::new(Self {
+            clock,
+            busy: AtomicU32::new(0),
+            head_began: AtomicU32::new(0),
+            moved: AtomicU32::new(now),
+            stalled: AtomicU32::new(0),
+            multiplexed: AtomicBool::new(false),
+            order: AtomicU8::new(Order::Serve as u8),
+            waker: AtomicWaker::new(),
+        })
+    }
+
+    /// A request's head is complete.
+    pub fn begin(self: &Arc<Self>, multiplexed: bool) -> Busy {
+        self.busy.fetch_add(1, Relaxed);
+        self.head_began.store(0, Relaxed);
+        if multiplexed {
+            self.multiplexed.store(true, Relaxed);
+        }
+        Busy(self.clone())
+    }
+
+    /// Ask for something; an order is never taken back.
+    pub fn order(&self, order: Order) {
+        self.order.fetch_max(order as u8, Relaxed);
+        self.waker.wake();
+    }
+
+    /// What was asked for; the task is woken when that changes.
+    pub fn poll_order(&self, cx: &Context<'_>) -> Order {
+        self.waker.register(cx.waker());
+        match self.order.load(Relaxed) {
+            0 => Order::Serve,
+            1 => Order::Finish,
+            _ => Order::Abort,
+        }
+    }
+
+    /// What to ask of a connection that has been like this for so long.
+    pub fn judge(&self, patience: Patience) -> Order {
+        let now = self.clock.now();
+        let since = |mark: &AtomicU32| match mark.load(Relaxed) {
+            0 => 0,
+            mark => now.saturating_sub(mark),
+        };
+        if since(&self.stalled) > patience.stalled {
+            return Order::Abort;
+        }
+        if self.busy.load(Relaxed) > 0 {
+            return Order::Serve;
+        }
+        if since(&self.head_began) > patience.head && !self.multiplexed.load(Relaxed) {
+            return Order::Abort;
+        }
+        match since(&self.moved) {
+            idle if idle > patience.idle.saturating_add(patience.head) => Order::Abort,
+            idle if idle > patience.idle => Order::Finish,
+            _ => Order::Serve,
+        }
+    }
+
+    fn read(&self) {
+        let now = self.clock.now();
+        self.moved.store(now, Relaxed);
+        if self.head_began.load(Relaxed) == 0 && self.busy.load(Relaxed) == 0 {
+            self.head_began.store(now, Relaxed);
+        }
+    }
+
+    fn wrote<T>(&self, outcome: Poll<T>) -> Poll<T> {
+        if outcome.is_ready() {
+            self.moved.store(self.clock.now(), Relaxed);
+            self.stalled.store(0, Relaxed);
+        } else if self.stalled.load(Relaxed) == 0 {
+            self.stalled.store(self.clock.now(), Relaxed);
+        }
+        outcome
+    }
+}
+
+/// A request in progress.
+pub struct Busy(Arc<Pulse>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A socket that notes what moves.
+pub struct Socket {
+    stream: TcpStream,
+    pulse: Arc<Pulse>,
+}
+
+impl Socket {
+    /// A socket whose activity goes to `pulse`.
+    pub fn new(stream: TcpStream, pulse: Arc<Pulse>) -> Self {
+        Self { stream, pulse }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if outcome.is_ready() {
+            self.pulse.read();
+        }
+        outcome
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.pulse.wrote(outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.pulse.wrote(outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience { head: 2, idle: 5, stalled: 3 };
+
+    fn pulse() -> (Arc<Clock>, Arc<Pulse>) {
+        let clock = Arc::new(Clock::default());
+        (clock.clone(), Pulse::new(clock))
+    }
+
+    /// The tick at which each new order is first given.
+    fn orders(clock: &Clock, pulse: &Pulse) -> Vec<(u32, Order)> {
+        let mut seen = vec![];
+        for tick in 0..12 {
+            let order = pulse.judge(PATIENCE);
+            if seen.last().map_or(Order::Serve, |(_, last)| *last) != order {
+                seen.push((tick, order));
+            }
+            clock.tick();
+        }
+        seen
+    }
+
+    #[test]
+    fn a_connection_without_requests_is_asked_to_end_and_then_cut() {
+        let (clock, pulse) = pulse();
+        assert_eq!(orders(&clock, &pulse), [(6, Order::Finish), (8, Order::Abort)]);
+    }
+
+    #[test]
+    fn a_head_that_drips_is_cut() {
+        let (clock, pulse) = pulse();
+        pulse.read();
+        for _ in 0..3 {
+            clock.tick();
+            pulse.read();
+        }
+        assert_eq!(pulse.judge(PATIENCE), Order::Abort);
+        let _busy = pulse.begin(false);
+        assert_eq!(pulse.judge(PATIENCE), Order::Serve);
+    }
+
+    #[test]
+    fn a_request_in_progress_may_take_its_time_but_its_answer_must_be_read() {
+        let (clock, pulse) = pulse();
+        let _busy = pulse.begin(false);
+        assert_eq!(orders(&clock, &pulse), []);
+        let _ = pulse.wrote(Poll::<()>::Pending);
+        assert_eq!(orders(&clock, &pulse), [(4, Order::Abort)]);
+        let _ = pulse.wrote(Poll::Ready(()));
+        assert_eq!(pulse.judge(PATIENCE), Order::Serve);
+    }
+
+    #[test]
+    fn control_frames_of_http_2_are_no_heads() {
+        let (clock, pulse) = pulse();
+        drop(pulse.begin(true));
+        pulse.read();
+        for _ in 0..3 {
+            clock.tick();
+        }
+        assert_eq!(pulse.judge(PATIENCE), Order::Serve);
+    }
+}

@@ -1,0 +1,93 @@
+//! HTTP: a hyper service that routes requests to plugins.
+//!
+//! ```text
+//!  server ── accept ──▶ connection ── hyper ──▶ service ── routes ──▶ Binding ── lease ──▶ plugin
+//!     │ sweep: idle, slow, stuck       │ client, id, limits             └─ Generation
+//!     └ drain                          └─ answer (response, or the host's own error)
+//! ```
+//!
+//! The path of a request holds no lock of its own, spawns no task and sets no timer. Settings
+//! come from the operator's `[http]` table, routes from the manifests of the live generations.
+
+use std::{net::SocketAddr, time::Duration};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::{Bytes, Millis};
+
+mod answer;
+mod body;
+mod client;
+mod connection;
+mod meter;
+mod path;
+pub mod rate;
+mod request;
+mod router;
+mod routes;
+mod server;
+mod service;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use routes::RouteCheck;
+pub use server::{Error, Server};
+
+/// `[http]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+    /// Connections at a time; further ones wait in the system's queue.
+    pub max_connections: usize,
+    /// The largest head of a request, in bytes of its path and fields; above it is 431. At most
+    /// 100 fields are taken.
+    pub max_header_bytes: Bytes,
+    /// The largest request body of any plugin; a manifest may ask for less.
+    pub max_body: Bytes,
+    /// The longest from the first byte of a request's head to its last.
+    pub header_timeout: Millis,
+    /// The longest a connection may wait for a request.
+    pub idle_timeout: Millis,
+    /// The longest a body may take to arrive where a plugin gets it whole; else the longest
+    /// pause between two pieces of a body, in either direction.
+    pub body_timeout: Millis,
+    /// How long requests in flight may go on after the order to stop.
+    pub drain_timeout: Millis,
+    /// Whose `x-forwarded-for`, `x-forwarded-proto` and `x-request-id` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How much one client may ask; `None`: as much as it likes.
+    pub rate_limit: Option<rate::Settings>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            max_connections: 10_000,
+            max_header_bytes: Bytes(32 << 10),
+            max_body: Bytes(64 << 20),
+            header_timeout: Millis(10_000),
+            idle_timeout: Millis(75_000),
+            body_timeout: Millis(30_000),
+            drain_timeout: Millis(30_000),
+            trusted_proxies: loopback(),
+            rate_limit: None,
+        }
+    }
+}
+
+fn loopback() -> Vec<IpNet> {
+    let v4 = ipnet::Ipv4Net::new_assert([127, 0, 0, 0].into(), 8);
+    let v6 = ipnet::Ipv6Net::new_assert(std::net::Ipv6Addr::LOCALHOST, 128);
+    vec![v4.into(), v6.into()]
+}
+
+impl Settings {
+    fn body_timeout(&self) -> Duration {
+        self.body_timeout.into()
+    }
+}

@@ -1,0 +1,208 @@
+//! What a request asks for: reads its target and host, and packs it for a plugin.
+
+use std::{borrow::Cow, time::SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri, Version, header, request::Parts, uri::Authority};
+
+use super::{
+    answer::Refusal,
+    client::{Client, Id},
+    path,
+    router::Captures,
+};
+use crate::runtime::exports::http::{packed::Head, plain};
+
+/// The host of a request, in lower case and without its port; empty where an HTTP/1.0 client
+/// named none.
+pub fn host(parts: &Parts) -> Result<Cow<'_, str>, Refusal> {
+    const BAD: Refusal = Refusal::bad_request("the host is missing or broken");
+    // The target's own host wins over the field, as HTTP/1.1 demands; HTTP/2 has it there alone.
+    if let Some(authority) = parts.uri.authority() {
+        return bare(authority.as_str()).ok_or(BAD);
+    }
+    let mut fields = parts.headers.get_all(header::HOST).iter();
+    match (fields.next(), fields.next()) {
+        (Some(host), None) => host.to_str().ok().and_then(bare).ok_or(BAD),
+        (None, _) if parts.version < Version::HTTP_11 => Ok(Cow::Borrowed("")),
+        _ => Err(BAD),
+    }
+}
+
+/// `Example.com:80` as `example.com`; `None` where it is no host.
+fn bare(authority: &str) -> Option<Cow<'_, str>> {
+    let end = match authority.starts_with('[') {
+        true => authority.find(']')? + 1,
+        false => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, port) = authority.split_at(end);
+    let port_is_sane = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=[]:".contains(&byte);
+    if !port_is_sane || !host.bytes().all(allowed) {
+        return None;
+    }
+    // A name with its root: `example.com.` is `example.com`.
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Some(Cow::Owned(host.to_ascii_lowercase()));
+    }
+    Some(Cow::Borrowed(host))
+}
+
+/// The path, if the request is one that a plugin may see.
+pub fn target(parts: &Parts) -> Result<&str, Refusal> {
+    if parts.method == Method::CONNECT {
+        let says = "this server is no proxy";
+        return Err(Refusal::new(http::StatusCode::METHOD_NOT_ALLOWED, says));
+    }
+    if is_websocket(&parts.headers) {
+        let says = "nothing takes websockets at this path";
+        return Err(Refusal::new(http::StatusCode::NOT_FOUND, says));
+    }
+    let path = parts.uri.path();
+    if !path.starts_with('/') {
+        return Err(Refusal::bad_request("the path does not start with a slash"));
+    }
+    if path::decode(path).is_none() {
+        return Err(Refusal::bad_request("the percent-encoding of the path is broken"));
+    }
+    Ok(path)
+}
+
+fn is_websocket(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::UPGRADE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// The size of a head: its target and its fields.
+pub fn head_size(parts: &Parts) -> usize {
+    let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        name.as_str().len() + value.len() + 4
+    };
+    let target = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
+    target + parts.headers.iter().map(field).sum::<usize>()
+}
+
+/// A request that found its plugin.
+pub struct Asked<'a> {
+    /// The head.
+    pub parts: &'a Parts,
+    /// In lower case, without a port.
+    pub host: &'a str,
+    /// Who asks.
+    pub client: &'a Client<'a>,
+    /// Identifies it.
+    pub id: &'a Id,
+    /// The names of the route's parameters.
+    pub names: &'a [String],
+    /// Where they are in the path.
+    pub captures: Captures,
+}
+
+impl Asked<'_> {
+    /// The head for a packed handler.
+    pub fn pack(&self) -> Vec<u8> {
+        let head = Head {
+            https: self.client.https,
+            method: self.parts.method.as_str(),
+            host: self.host,
+            path: self.parts.uri.path(),
+            query: self.parts.uri.query(),
+            client_ip: &self.client.text,
+            id: self.id.as_str(),
+            time_ms: now_ms(),
+            params: &self.params().collect::<Vec<_>>(),
+        };
+        head.pack(&self.parts.headers)
+    }
+
+    /// The request for a plain handler.
+    pub fn plain(&self, body: Bytes) -> plain::Request {
+        let text =
+            |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = self.parts.headers.iter();
+        plain::Request {
+            method: self.parts.method.as_str().to_owned(),
+            scheme: if self.client.https { "https" } else { "http" }.to_owned(),
+            host: self.host.to_owned(),
+            path: self.parts.uri.path().to_owned(),
+            query: self.parts.uri.query().map(str::to_owned),
+            params: self.params().map(|(n, v)| (n.to_owned(), v.into_owned())).collect(),
+            headers: headers.map(|(n, v)| (n.as_str().to_owned(), text(v))).collect(),
+            client_ip: self.client.text.to_string(),
+            id: self.id.as_str().to_owned(),
+            time_ms: now_ms(),
+            body: body.into(),
+        }
+    }
+
+    fn params(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let values = self.captures.of(self.parts.uri.path());
+        // `target` saw that the whole path decodes, so its segments do.
+        let values = values.map(|value| path::decode(value).unwrap_or(Cow::Borrowed(value)));
+        self.names.iter().map(String::as_str).zip(values)
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The target in absolute form, as wasi:http wants it.
+pub fn absolute(parts: &Parts, https: bool) -> Result<Uri, Refusal> {
+    const BAD: Refusal = Refusal::bad_request("the host is missing or broken");
+    let mut uri = parts.uri.clone().into_parts();
+    if uri.authority.is_none() {
+        let host = parts.headers.get(header::HOST).ok_or(BAD)?;
+        let host = Bytes::copy_from_slice(host.as_bytes());
+        uri.authority = Some(Authority::from_maybe_shared(host).map_err(|_| BAD)?);
+    }
+    uri.scheme = Some(if https { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
+    Uri::from_parts(uri).map_err(|_| BAD)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn parts(target: &str, version: Version, hosts: &[&str]) -> Parts {
+        let mut request = http::Request::builder().uri(target).version(version);
+        for host in hosts {
+            request = request.header(header::HOST, *host);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn the_host_is_that_of_the_target_or_else_of_the_one_field() {
+        let host_of = |target, hosts: &[&str]| {
+            let parts = parts(target, Version::HTTP_11, hosts);
+            host(&parts).map(Cow::into_owned).map_err(|refusal| refusal.status.as_u16())
+        };
+        assert_eq!(host_of("/", &["Example.com:8080"]), Ok("example.com".into()));
+        assert_eq!(host_of("/", &["[::1]:80"]), Ok("[::1]".into()));
+        assert_eq!(host_of("/", &["a.b."]), Ok("a.b".into()));
+        assert_eq!(host_of("http://in.target/x", &["other"]), Ok("in.target".into()));
+        for broken in [&["a b"][..], &["a/b"], &["a:x"], &["u@h"], &["a", "b"], &[]] {
+            assert_eq!(host_of("/", broken), Err(400), "{broken:?}");
+        }
+        assert_eq!(host(&parts("/", Version::HTTP_10, &[])).unwrap(), "");
+    }
+
+    #[test]
+    fn targets_that_no_plugin_may_see_are_refused() {
+        let status = |target: &str| {
+            let parts = parts(target, Version::HTTP_11, &["h"]);
+            super::target(&parts).map(str::to_owned).map_err(|refusal| refusal.status.as_u16())
+        };
+        assert_eq!(status("/a%20b"), Ok("/a%20b".into()));
+        assert_eq!(status("http://h"), Ok("/".into()));
+        assert_eq!(status("*"), Err(400));
+        assert_eq!(status("/%zz"), Err(400));
+        assert_eq!(status("/%ff"), Err(400));
+    }
+}
