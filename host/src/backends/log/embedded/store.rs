@@ -60,9 +60,9 @@ impl Store {
         })?;
         let chunks = database
             .keyspace("chunks", || {
-                KeyspaceCreateOptions::default().max_memtable_size(32 << 20).with_kv_separation(
-                    Some(KvSeparationOptions::default().separation_threshold(4096)),
-                )
+                KeyspaceCreateOptions::default().with_kv_separation(Some(
+                    KvSeparationOptions::default().separation_threshold(4096),
+                ))
             })
             .map_err(|error| failed("open the log", &error))?;
         let state = database
