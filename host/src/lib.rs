@@ -3,6 +3,7 @@
 //! The rooms, from the top down; a room enters only those below it:
 //!
 //! - [`cli`]: the commands.
+//! - [`serve`]: opens the house, runs it, closes it.
 //! - [`settings`]: what the operator decides, table by table from the rooms below.
 //! - [`admin`]: what operators see and do while the host runs.
 //! - [`triggers`]: what starts a plugin.
@@ -22,5 +23,6 @@ pub mod manifest;
 pub mod observe;
 pub mod plugins;
 pub mod runtime;
+pub mod serve;
 pub mod settings;
 pub mod triggers;

@@ -12,9 +12,13 @@ use serde::{Deserialize, Serialize};
 
 /// The addresses of a running host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Ports {
-    /// Where plugins answer.
-    pub http: Vec<SocketAddr>,
+    /// Where plugins answer: the first address.
+    pub http: SocketAddr,
+    /// The further ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_http: Vec<SocketAddr>,
     /// Where this API answers.
     pub admin: SocketAddr,
     /// The process.
@@ -53,7 +57,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = file(dir.path());
         let ports = Ports {
-            http: vec!["[::1]:80".parse().unwrap()],
+            http: "[::1]:80".parse().unwrap(),
+            more_http: vec!["127.0.0.1:81".parse().unwrap()],
             admin: "127.0.0.1:9".parse().unwrap(),
             pid: 1,
         };

@@ -15,6 +15,7 @@ mod error;
 mod logs;
 mod output;
 mod plugins;
+mod serve;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -66,6 +67,7 @@ struct Running {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Arguments),
     Build(build::Arguments),
     Check(check::Arguments),
     Plugins(plugins::Arguments),
@@ -78,6 +80,7 @@ enum Command {
 pub fn run(arguments: Arguments) -> ExitCode {
     let output = Output::new(arguments.global.color, arguments.global.json);
     let outcome = match arguments.command {
+        Command::Serve(arguments) => serve::run(arguments),
         Command::Build(arguments) => build::run(arguments, &output),
         Command::Check(arguments) => check::run(arguments, &output),
         Command::Plugins(arguments) => asking(plugins::run(arguments, &output)),

@@ -11,7 +11,9 @@ use serde::{
     de::{self, DeserializeSeed, MapAccess, Visitor},
 };
 
-use crate::{admin, capabilities, observe, plugins::grants::Grants, runtime};
+use crate::{
+    admin, backends, capabilities, observe, plugins::grants::Grants, runtime, triggers::http,
+};
 
 mod layers;
 #[cfg(test)]
@@ -28,10 +30,15 @@ pub const DEFAULTS: &str = include_str!("../../settings.toml");
 pub struct Settings {
     /// `[host]`
     pub host: Host,
+    /// `[http]`
+    pub http: http::Settings,
     /// `[admin]`
     pub admin: admin::Settings,
     /// `[runtime]`
     pub runtime: runtime::Settings,
+    /// `[log]` and `[sql]`
+    #[serde(flatten)]
+    pub backends: backends::Settings,
     /// `[observe]`
     pub observe: observe::Settings,
     /// `[grants]`
@@ -42,7 +49,7 @@ pub struct Settings {
 }
 
 /// The tables that are not a capability's.
-const TABLES: &[&str] = &["host", "admin", "runtime", "observe", "grants"];
+const TABLES: &[&str] = &["host", "http", "admin", "runtime", "log", "sql", "observe", "grants"];
 
 /// `[host]`
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -93,6 +100,9 @@ impl<'de> Visitor<'de> for Tables {
         while let Some(table) = map.next_key_seed(TableName)? {
             match table.as_str() {
                 "host" => settings.host = map.next_value()?,
+                "http" => settings.http = map.next_value()?,
+                "log" => settings.backends.log = map.next_value()?,
+                "sql" => settings.backends.sql = map.next_value()?,
                 "admin" => settings.admin = map.next_value()?,
                 "runtime" => settings.runtime = map.next_value()?,
                 "observe" => settings.observe = map.next_value()?,
