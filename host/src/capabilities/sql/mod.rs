@@ -22,6 +22,8 @@ use crate::backends::{
 
 mod host;
 mod migrations;
+#[cfg(test)]
+mod tests;
 
 pub use crate::backends::sql::Migration;
 pub use migrations::{Migrations, Unreadable};

@@ -29,7 +29,9 @@ use super::{
 use crate::backends::sql::{Error, MAX_BYTES, MAX_ROWS, Result, Rows, Value};
 
 /// The memory that all databases of the process may use together.
-const MAX_HEAP: u64 = 1 << 30;
+const MAX_HEAP: u64 = 512 << 20;
+/// What a write-ahead log may keep on the disk once it is no longer needed.
+const MAX_JOURNAL: u64 = 64 << 20;
 /// How many steps of SQLite's machine a statement makes before it looks whether it was cut off.
 const STEPS: i32 = 10_000;
 
@@ -63,7 +65,8 @@ impl Connection {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(role != Role::Migrator)
             .busy_timeout(Duration::from_secs(5))
-            .statement_cache_capacity(128)
+            .statement_cache_capacity(64)
+            .row_buffer_size(128)
             .pragma("hard_heap_limit", MAX_HEAP.to_string())
             .thread_name(|number| format!("sql-{number}"))
             .disable_statement_logging();
@@ -71,6 +74,7 @@ impl Connection {
             Role::Reader => options,
             Role::Writer | Role::Migrator => options
                 .journal_mode(SqliteJournalMode::Wal)
+                .pragma("journal_size_limit", MAX_JOURNAL.to_string())
                 .pragma("max_page_count", (max_bytes / 4096).to_string()),
         };
         let mut raw = options.connect().await.map_err(failure)?;
@@ -89,7 +93,7 @@ impl Connection {
     /// Run a text of the host's own.
     pub async fn run(&mut self, sql: &'static str, params: Vec<Value>) -> Result<Vec<Vec<Value>>> {
         let mut rows = Rows::default();
-        self.drive(sql, arguments(params), Collect::rows(&mut rows)).await?;
+        self.drive(sql, arguments(params), 1, Collect::rows(&mut rows)).await?;
         Ok(rows.rows)
     }
 
@@ -98,7 +102,7 @@ impl Connection {
         check_count(text, &params)?;
         let mut rows = Rows::default();
         let sql = || AssertSqlSafe(text.sql.clone());
-        self.drive(sql(), arguments(params), Collect::rows(&mut rows)).await?;
+        self.drive(sql(), arguments(params), 1, Collect::rows(&mut rows)).await?;
         if rows.rows.is_empty() {
             self.busy = true;
             let prepared = self.raw.prepare(sql().into_sql_str()).await.map_err(failure);
@@ -114,39 +118,54 @@ impl Connection {
         check_count(text, &params)?;
         let mut changed = Vec::with_capacity(1);
         let sql = AssertSqlSafe(text.sql.clone());
-        self.drive(sql, arguments(params), Collect::Changes(&mut changed)).await?;
+        self.drive(sql, arguments(params), 1, Collect::Changes(&mut changed)).await?;
         self.after(text.kind).await;
         // SQLite keeps the count of the last change through statements that change nothing.
         Ok(if text.kind == Kind::Write { changed.iter().sum() } else { 0 })
     }
 
-    /// Run one statement [`REPEATS`] times in one trip; the rows each one changed.
-    pub async fn execute_repeated(
+    /// Run one statement with each of these parameters in as few trips as can be; the rows each
+    /// one changed.
+    pub async fn execute_all(
         &mut self,
         text: &Text,
         params: Vec<Vec<Value>>,
         changed: &mut Vec<u64>,
     ) -> Result<()> {
-        debug_assert_eq!(params.len(), REPEATS);
         for params in &params {
             check_count(text, params)?;
         }
-        let sql = AssertSqlSafe(text.repeated());
-        let arguments = arguments(params.into_iter().flatten());
-        self.drive(sql, arguments, Collect::Changes(changed)).await
+        let mut left = params.len();
+        let mut params = params.into_iter();
+        while left > 0 {
+            let size = REPEATS.iter().position(|repeats| *repeats <= left);
+            let count = size.map_or(1, |size| REPEATS[size]);
+            let sql = size.map_or_else(|| text.sql.clone(), |size| text.repeated(size));
+            let arguments = arguments(params.by_ref().take(count).flatten());
+            self.drive(AssertSqlSafe(sql), arguments, count, Collect::Changes(changed)).await?;
+            left -= count;
+        }
+        Ok(())
     }
 
     async fn drive(
         &mut self,
         sql: impl SqlSafeStr,
         arguments: SqliteArguments,
+        statements: usize,
         mut into: Collect<'_>,
     ) -> Result<()> {
         self.busy = true;
         let outcome = async {
             let mut steps = self.raw.fetch_many(sqlx::query_with(sql, arguments));
+            let mut done = 0;
             while let Some(step) = steps.try_next().await.map_err(failure)? {
+                done += usize::from(step.is_left());
                 into.step(step)?;
+            }
+            // With fewer the thread has died on the way, of too little memory.
+            if done < statements {
+                return Err(Error::Unavailable("the statement was cut off".into()));
             }
             Ok(())
         }

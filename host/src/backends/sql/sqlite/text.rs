@@ -35,11 +35,11 @@ pub struct Text {
     pub params: usize,
     /// Where the numbers of its parameters stand, without the `$`.
     slots: Vec<(Range<usize>, usize)>,
-    repeated: OnceLock<Arc<str>>,
+    repeated: [OnceLock<Arc<str>>; REPEATS.len()],
 }
 
-/// How often [`Text::repeated`] holds its statement.
-pub const REPEATS: usize = 16;
+/// How often [`Text::repeated`] may hold its statement, most first.
+pub const REPEATS: [usize; 3] = [64, 16, 4];
 
 impl Text {
     /// Check the text of one statement.
@@ -65,12 +65,12 @@ impl Text {
         Ok(texts)
     }
 
-    /// The statement [`REPEATS`] times, each with parameters of its own, so that as many of a
-    /// batch take one trip to the thread of the connection.
-    pub fn repeated(&self) -> Arc<str> {
+    /// The statement `REPEATS[size]` times, each with parameters of its own, so that as many of
+    /// a batch take one trip to the thread of the connection.
+    pub fn repeated(&self, size: usize) -> Arc<str> {
         let build = || {
-            let mut text = String::with_capacity((self.sql.len() + 8) * REPEATS);
-            for repeat in 0..REPEATS {
+            let mut text = String::with_capacity((self.sql.len() + 8) * REPEATS[size]);
+            for repeat in 0..REPEATS[size] {
                 let mut from = 0;
                 for (at, number) in &self.slots {
                     text.push_str(&self.sql[from..at.start]);
@@ -82,7 +82,7 @@ impl Text {
             }
             text.into()
         };
-        self.repeated.get_or_init(build).clone()
+        self.repeated[size].get_or_init(build).clone()
     }
 }
 
@@ -182,7 +182,7 @@ impl Piece {
             kind: self.kind.ok_or_else(|| invalid("the statement is not complete"))?,
             params: self.params,
             slots: self.slots.into_iter().map(shift).collect(),
-            repeated: OnceLock::new(),
+            repeated: Default::default(),
         })
     }
 }

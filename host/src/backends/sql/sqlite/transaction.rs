@@ -5,8 +5,9 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, FutureExt};
 
 use super::{
+    connection::Connection,
     file::{Shared, Writer},
-    text::{Kind, REPEATS},
+    text::Kind,
 };
 use crate::backends::sql::{
     Error, MAX_STATEMENTS, Place, Result, Rows, Statement, Transaction, Value,
@@ -49,22 +50,11 @@ impl Open {
                 continue;
             }
             let mut run = vec![first.params];
-            while run.len() < REPEATS
-                && let Some(next) = rest.next_if(|next| next.sql == first.sql)
-            {
+            while let Some(next) = rest.next_if(|next| next.sql == first.sql) {
                 run.push(next.params);
             }
-            let connection = self.writer.as_mut().ok_or(Error::Finished)?.connection()?;
-            if run.len() == REPEATS {
-                let outcome = connection.execute_repeated(&text, run, &mut changed).await;
-                self.check(outcome).await?;
-            } else {
-                for params in run {
-                    let connection = self.writer.as_mut().ok_or(Error::Finished)?.connection()?;
-                    let outcome = connection.execute(&text, params).await;
-                    changed.push(self.check(outcome).await?);
-                }
-            }
+            let outcome = self.connection()?.execute_all(&text, run, &mut changed).await;
+            self.check(outcome).await?;
         }
         Ok(changed)
     }
@@ -86,14 +76,20 @@ impl Open {
     async fn execute_one(&mut self, statement: Statement) -> Result<u64> {
         let text = self.shared.text(&statement.sql)?;
         self.defines |= text.kind == Kind::Define;
-        let connection = self.writer.as_mut().ok_or(Error::Finished)?.connection()?;
+        let connection = self.connection()?;
         let outcome = connection.execute(&text, statement.params).await;
         self.check(outcome).await
     }
 
+    /// The connection, unless a statement of this transaction was cut off.
+    fn connection(&mut self) -> Result<&mut Connection> {
+        let connection = self.writer.as_mut().ok_or(Error::Finished)?.connection()?;
+        if connection.is_sound() { Ok(connection) } else { Err(Error::Finished) }
+    }
+
     /// Run a text of the host's own.
     async fn run(&mut self, sql: &'static str) -> Result<()> {
-        let connection = self.writer.as_mut().ok_or(Error::Finished)?.connection()?;
+        let connection = self.connection()?;
         connection.run(sql, Vec::new()).await.map(drop)
     }
 
@@ -144,7 +140,7 @@ impl Transaction for Open {
         async move {
             let text = self.shared.text(&statement.sql)?;
             self.defines |= text.kind == Kind::Define;
-            let connection = self.writer.as_mut().ok_or(Error::Finished)?.connection()?;
+            let connection = self.connection()?;
             let outcome = connection.query(&text, statement.params).await;
             self.check(outcome).await
         }
@@ -210,7 +206,7 @@ impl Transaction for Open {
     ) -> BoxFuture<'a, Result<()>> {
         async move {
             let params = [Value::Integer(from as i64), Value::Integer(next as i64)];
-            let connection = self.writer.as_mut().ok_or(Error::Finished)?.connection()?;
+            let connection = self.connection()?;
             let outcome = connection
                 .run(
                     "INSERT INTO main._trellis_offsets (consumer_group, topic, partition, next_offset)
