@@ -194,6 +194,11 @@ impl Batch {
         self.count == 0
     }
 
+    /// The offset of its first record.
+    pub fn first(&self) -> Option<u64> {
+        self.records().next().map(|record| record.offset)
+    }
+
     /// Bytes of the records alone.
     pub fn size(&self) -> usize {
         self.bytes.len() - self.records_at

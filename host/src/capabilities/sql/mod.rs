@@ -79,7 +79,12 @@ impl Instance {
     }
 
     /// The next offset that `group` has not finished in the database, if it ever committed.
-    pub async fn offset(&self, group: &str, topic: &str, partition: u32) -> Result<Option<u64>> {
+    pub async fn offset(
+        &mut self,
+        group: &str,
+        topic: &str,
+        partition: u32,
+    ) -> Result<Option<u64>> {
         self.prepared.database.offset(Place { group, topic, partition }).await
     }
 

@@ -8,10 +8,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{Mutex, watch},
-    time::sleep,
-};
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -19,7 +16,11 @@ use super::{
     table::{Bound, Table},
 };
 use crate::{
-    backends::log::{Batch, Partition},
+    backends::{
+        log::{Batch, Partition},
+        sql,
+    },
+    capabilities,
     manifest::Delivery,
     plugins::Generation,
     runtime::{CallError, Lease, exports::consumer::Failure},
@@ -32,20 +33,18 @@ const SWAP: Duration = Duration::from_millis(100);
 pub struct Lent {
     bound: watch::Receiver<Bound>,
     partition: Partition,
-    turn: Arc<Mutex<()>>,
     stop: CancellationToken,
     generation: u64,
 }
 
 impl Lent {
-    /// The handler of one partition; `turn` is shared by all partitions of the table.
+    /// The handler of one partition.
     pub fn new(
         bound: watch::Receiver<Bound>,
         partition: Partition,
-        turn: Arc<Mutex<()>>,
         stop: CancellationToken,
     ) -> Self {
-        Self { bound, partition, turn, stop, generation: 0 }
+        Self { bound, partition, stop, generation: 0 }
     }
 
     /// An instance of the generation that is live now. Waiting for one is back-pressure, not an
@@ -82,7 +81,7 @@ impl Lent {
         batch: &Batch,
     ) -> Result<Result<(), Failure>, Fault> {
         let Partition { topic, partition } = &self.partition;
-        let first = batch.records().next().map_or(batch.next, |record| record.offset);
+        let first = batch.first().unwrap_or(batch.next);
         lease.state().call.cause = format!("{topic}/{partition}/{first}").into();
         let outcome = lease.consume(topic, *partition, batch.clone()).await;
         outcome.map_err(|error| {
@@ -112,6 +111,61 @@ impl Lent {
         let sent = lease.state().own.produce.as_mut().map(|producer| producer.take());
         Ok(verdict.map(|()| sent.unwrap_or_default()))
     }
+
+    /// One transaction of the plugin's database around the call. The instance is lent first and
+    /// the transaction waits for the database's one writer then, in the same order as in every
+    /// other call of the plugin, so that neither waits for the other for ever.
+    async fn to_sql(&mut self, batch: &Batch) -> Result<Verdict, Fault> {
+        let (mut lease, generation) = self.lend().await?;
+        database(&mut lease, &generation)?.begin_batch();
+        let verdict = self.consume(&mut lease, &generation, batch).await?;
+        let database = database(&mut lease, &generation)?;
+        if let Err(failure) = verdict {
+            database.rollback_batch().await.map_err(|error| Fault::Host(error.to_string()))?;
+            return Ok(Err(failure));
+        }
+        let from = batch.first().unwrap_or(batch.next);
+        store(database, &self.table().group, &self.partition, from, batch.next).await?;
+        Ok(Ok(Vec::new()))
+    }
+}
+
+/// Commit the open transaction with the offset. Where its end is open the database tells how far
+/// it is: no batch counts twice, also when another member had this partition meanwhile.
+pub async fn store(
+    database: &mut capabilities::sql::Instance,
+    group: &str,
+    partition: &Partition,
+    from: u64,
+    next: u64,
+) -> Result<(), Fault> {
+    let Partition { topic, partition } = partition;
+    let error = match database.commit_batch(group, topic, *partition, from, next).await {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    let host = |error: sql::Error| Fault::Host(error.to_string());
+    database.rollback_batch().await.map_err(host)?;
+    match error {
+        sql::Error::Unavailable(_) | sql::Error::Conflict => {
+            let offset = database.offset(group, topic, *partition).await;
+            match offset.map_err(host)? {
+                Some(offset) if offset == next => Ok(()),
+                Some(offset) if offset > from => Err(Fault::Moved(offset)),
+                _ => Err(host(error)),
+            }
+        }
+        // A constraint that is checked at the end, or a transaction the guest lost.
+        error => Err(Fault::Guest(error.to_string())),
+    }
+}
+
+/// The plugin's database, which the manifest must ask for.
+fn database<'a>(
+    lease: &'a mut Lease,
+    generation: &Generation,
+) -> Result<&'a mut capabilities::sql::Instance, Fault> {
+    lease.state().own.sql.as_mut().ok_or_else(|| lacks(generation, "sql"))
 }
 
 fn lacks(generation: &Generation, capability: &str) -> Fault {
@@ -133,15 +187,29 @@ impl Handler for Lent {
         match delivery {
             Delivery::AtLeastOnce => self.at_least_once(batch).await,
             Delivery::ExactlyOnceTopics => self.to_topics(batch).await,
-            Delivery::ExactlyOnceSql => Err(lacks(&self.bound.borrow().generation, "sql")),
+            Delivery::ExactlyOnceSql => self.to_sql(batch).await,
         }
     }
 
     async fn place(&mut self) -> Result<Option<u64>, Fault> {
-        Ok(None)
+        let table = self.table();
+        if table.consume.delivery != Delivery::ExactlyOnceSql {
+            return Ok(None);
+        }
+        let (mut lease, generation) = self.lend().await?;
+        let database = database(&mut lease, &generation)?;
+        let Partition { topic, partition } = &self.partition;
+        let offset = database.offset(&table.group, topic, *partition).await;
+        offset.map_err(|error| Fault::Host(error.to_string()))
     }
 
-    async fn pass(&mut self, _next: u64) -> Result<(), Fault> {
-        Ok(())
+    async fn pass(&mut self, from: u64, next: u64) -> Result<(), Fault> {
+        if self.table().consume.delivery != Delivery::ExactlyOnceSql {
+            return Ok(());
+        }
+        let (mut lease, generation) = self.lend().await?;
+        let database = database(&mut lease, &generation)?;
+        database.begin_batch();
+        store(database, &self.table().group, &self.partition, from, next).await
     }
 }

@@ -5,28 +5,24 @@ use std::{
     sync::Arc,
 };
 
-use tokio::{
-    sync::{Mutex, watch},
-    task::JoinSet,
-    time::sleep,
-};
+use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    delivery::Lent,
+    handler::Handler,
     partition::{End, Loop},
     retry::Backoff,
-    table::Bound,
+    table::Table,
 };
 use crate::backends::log::{self, Change, Log, Partition, Reader};
 
-/// The member that serves one `[[consume]]` table.
-pub struct Member {
+/// The member that serves one `[[consume]]` table; `handlers` makes the handler of a partition
+/// that was assigned.
+pub struct Member<F> {
     log: Arc<dyn Log>,
-    bound: watch::Receiver<Bound>,
+    table: Arc<Table>,
+    handlers: F,
     stop: CancellationToken,
-    /// Partitions under `exactly-once-sql` take turns: their database has one writer.
-    turn: Arc<Mutex<()>>,
     running: HashMap<Partition, CancellationToken>,
     tasks: JoinSet<(Partition, End)>,
 }
@@ -40,11 +36,14 @@ enum Lost {
     Partition(#[from] tokio::task::JoinError),
 }
 
-impl Member {
+impl<F, H> Member<F>
+where
+    F: Fn(&Partition, &CancellationToken) -> H + Send,
+    H: Handler,
+{
     /// A member that has not joined yet.
-    pub fn new(log: Arc<dyn Log>, bound: watch::Receiver<Bound>, stop: CancellationToken) -> Self {
-        let (turn, running, tasks) = (Arc::default(), HashMap::new(), JoinSet::new());
-        Self { log, bound, stop, turn, running, tasks }
+    pub fn new(log: Arc<dyn Log>, table: Arc<Table>, handlers: F, stop: CancellationToken) -> Self {
+        Self { log, table, handlers, stop, running: HashMap::new(), tasks: JoinSet::new() }
     }
 
     /// Join, and read what is assigned until it is stopped. Returns once every partition has
@@ -55,7 +54,7 @@ impl Member {
             let outcome = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
-                outcome = self.join() => outcome,
+                outcome = self.log.join(self.table.subscription()) => outcome,
             };
             let lost = match outcome {
                 Ok(member) => {
@@ -68,19 +67,14 @@ impl Member {
             };
             let Err(lost) = lost else { return };
             let pause = backoff.pause();
-            let table = self.bound.borrow().table.clone();
-            tracing::warn!(plugin = %table.plugin, group = %table.group, error = %lost, ?pause,
+            let Table { plugin, group, .. } = &*self.table;
+            tracing::warn!(%plugin, %group, error = %lost, ?pause,
                 "not a member of the group; joining again");
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = sleep(pause) => {}
             }
         }
-    }
-
-    async fn join(&self) -> log::Result<Box<dyn log::Member>> {
-        let subscription = self.bound.borrow().table.subscription();
-        self.log.join(subscription).await
     }
 
     /// Follow what the log assigns. The member is kept until its partitions have ended, so that
@@ -112,8 +106,7 @@ impl Member {
     fn start(&mut self, reader: Box<dyn Reader>) {
         let partition = reader.partition().clone();
         let stop = self.stop.child_token();
-        let handler =
-            Lent::new(self.bound.clone(), partition.clone(), self.turn.clone(), stop.clone());
+        let handler = (self.handlers)(&partition, &stop);
         let work = Loop::new(self.log.clone(), reader, handler, stop.clone());
         self.running.insert(partition.clone(), stop);
         self.tasks.spawn(async move { (partition, work.run().await) });

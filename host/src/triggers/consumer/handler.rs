@@ -24,8 +24,8 @@ pub trait Handler: Send + 'static {
     /// plugin's database.
     fn place(&mut self) -> impl Future<Output = Result<Option<u64>, Fault>> + Send;
 
-    /// Move that place to `next` without handing anything over.
-    fn pass(&mut self, next: u64) -> impl Future<Output = Result<(), Fault>> + Send;
+    /// Move that place from `from` to `next` without handing anything over.
+    fn pass(&mut self, from: u64, next: u64) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
 /// What the guest said: what it sent during the call (under `exactly-once-topics`, else
@@ -41,6 +41,10 @@ pub enum Fault {
     /// The host could not: no message is to blame, the batch comes again.
     #[error("{0}")]
     Host(String),
+    /// The plugin's database is further already: what lies before this offset was handled by
+    /// another member, and nothing of the batch was kept.
+    #[error("the plugin's database goes on at offset {0}")]
+    Moved(u64),
     /// The partition is to stop; the guest was not called.
     #[error("the partition stops")]
     Stopped,

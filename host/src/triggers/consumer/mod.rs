@@ -23,7 +23,7 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backends::log::Log,
+    backends::log::{Log, Partition},
     plugins::{Live, Watch},
 };
 
@@ -41,6 +41,7 @@ mod table;
 mod tests;
 mod topics;
 
+use delivery::Lent;
 use group::Member;
 pub use table::Tables;
 use table::{Bound, Key};
@@ -101,7 +102,11 @@ impl Members {
                 Entry::Vacant(free) => {
                     let (bound, receiver) = watch::channel(bound);
                     let stop = CancellationToken::new();
-                    let member = Member::new(self.log.clone(), receiver, stop.clone());
+                    let table = receiver.borrow().table.clone();
+                    let handlers = move |partition: &Partition, stop: &CancellationToken| {
+                        Lent::new(receiver.clone(), partition.clone(), stop.clone())
+                    };
+                    let member = Member::new(self.log.clone(), table, handlers, stop.clone());
                     self.tasks.spawn(member.run());
                     free.insert(Running { bound, stop });
                 }

@@ -57,6 +57,8 @@ pub struct Loop<H> {
 enum Leave {
     Stopped,
     Broken(Broken),
+    /// The partition goes on at this offset.
+    Moved(u64),
 }
 
 impl From<Broken> for Leave {
@@ -138,6 +140,7 @@ impl<H: Handler> Loop<H> {
             match done {
                 Ok(()) => {}
                 Err(Leave::Stopped) => return End::Stopped,
+                Err(Leave::Moved(offset)) => self.source.seek(offset),
                 Err(Leave::Broken(Broken::Fenced)) => return End::Fenced,
                 Err(Leave::Broken(Broken::Doubtful)) => {
                     tokio::select! {
@@ -282,7 +285,7 @@ impl<H: Handler> Loop<H> {
         let Failure { index, reason, action } = failure;
         let index = start + index;
         let Partition { topic, partition } = &self.partition;
-        let offset = batch.records().nth(index as usize).map(|record| record.offset);
+        let offset = batch.slice(index, index + 1).first();
         tracing::warn!(plugin = %table.plugin, %topic, partition, offset, reason, "a message failed");
         let sentence = match action {
             Action::Retry(pause) => Sentence::Retry(pause),
@@ -306,18 +309,17 @@ impl<H: Handler> Loop<H> {
         attempts: u32,
         reason: &str,
     ) -> Result<(), Leave> {
-        let next = batch.slice(index, index + 1).next;
+        let message = batch.slice(index, index + 1);
+        let (from, next) = (message.first().unwrap_or(message.next), message.next);
         let outputs = loop {
-            let buried = self.try_bury(table, batch, index, attempts, reason).await;
-            let passed = match buried {
-                Ok(outputs) => self.handler.pass(next).await.map(|()| outputs),
-                Err(error) => Err(Fault::Host(error.to_string())),
-            };
-            match passed {
+            match self.try_bury(table, batch, index, attempts, reason).await {
                 Ok(outputs) => break outputs,
-                Err(fault) => self.rest(&fault).await?,
+                Err(error) => self.rest(&Fault::Host(error.to_string())).await?,
             }
         };
+        while let Err(fault) = self.handler.pass(from, next).await {
+            self.rest(&fault).await?;
+        }
         self.backoff.reset();
         self.meters.dead_letters.increment(1);
         self.meters.messages.increment(1);
@@ -356,8 +358,10 @@ impl<H: Handler> Loop<H> {
 
     /// Wait after something that is no message's fault.
     async fn rest(&mut self, fault: &Fault) -> Result<(), Leave> {
-        if matches!(fault, Fault::Stopped) {
-            return Err(Leave::Stopped);
+        match fault {
+            Fault::Stopped => return Err(Leave::Stopped),
+            Fault::Moved(offset) => return Err(Leave::Moved(*offset)),
+            Fault::Guest(_) | Fault::Host(_) => {}
         }
         let pause = self.backoff.pause();
         let Partition { topic, partition } = &self.partition;

@@ -83,7 +83,7 @@ impl Source {
         let batch = self.ahead.take().map(|ahead| ahead.batch);
         let batch = batch.ok_or(Broken::Doubtful)?;
         if self.origin.is_none() {
-            self.origin = batch.records().next().map(|record| record.offset);
+            self.origin = batch.first();
         }
         Ok(batch)
     }

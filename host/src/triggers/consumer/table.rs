@@ -112,8 +112,8 @@ enum Refusal {
     NoConsumer,
     #[error("group `{group}` reads `{topic}` in plugin `{plugin}` already; choose another `group`")]
     Shared { group: Arc<str>, topic: String, plugin: Arc<str> },
-    #[error("`delivery = \"exactly-once-topics\"` needs `[needs.produce]`")]
-    NeedsProduce,
+    #[error("`delivery = \"{0}\"` needs `[needs.{1}]`; add it to the manifest")]
+    Needs(&'static str, &'static str),
 }
 
 impl Check for Tables {
@@ -124,10 +124,15 @@ impl Check for Tables {
         let mine: Vec<Table> = tables(new).collect();
         for (index, table) in mine.iter().enumerate() {
             sound(table)?;
-            if table.consume.delivery == Delivery::ExactlyOnceTopics
-                && new.manifest().needs.produce.is_none()
-            {
-                return Err(Refusal::NeedsProduce.into());
+            let needs = &new.manifest().needs;
+            match table.consume.delivery {
+                Delivery::ExactlyOnceTopics if needs.produce.is_none() => {
+                    return Err(Refusal::Needs("exactly-once-topics", "produce").into());
+                }
+                Delivery::ExactlyOnceSql if needs.sql.is_none() => {
+                    return Err(Refusal::Needs("exactly-once-sql", "sql").into());
+                }
+                _ => {}
             }
             alone(table, &mine[..index])?;
         }

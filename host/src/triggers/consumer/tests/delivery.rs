@@ -137,6 +137,25 @@ async fn a_partition_that_another_member_took_ends_without_committing() {
     assert_eq!(log.state().committed, None);
 }
 
+#[tokio::test]
+async fn a_partition_goes_on_where_the_plugins_database_is() {
+    let log = Memory::new(messages(10));
+    let mut plugin = Plugin::new(&log, with(10, &[]), table(Delivery::ExactlyOnceSql, 2));
+    plugin.gate = Arc::new(Semaphore::new(1));
+    plugin.seen.lock().unwrap().offset = Some(3);
+    log.state().finished[..3].fill(true);
+    let (stop, task) = start(&log, &plugin);
+    log.reaches(5).await;
+    // Another member has been faster with the next ones.
+    plugin.seen.lock().unwrap().offset = Some(8);
+    log.state().finished[5..8].fill(true);
+    plugin.gate.add_permits(10);
+    log.reaches(10).await;
+    stop.cancel();
+    task.await.unwrap();
+    assert_eq!(plugin.seen.lock().unwrap().rows, [3, 4, 8, 9]);
+}
+
 #[derive(Clone, Debug)]
 struct Story {
     behaviours: Vec<Behaviour>,
@@ -156,7 +175,11 @@ fn stories() -> impl Strategy<Value = Story> {
         1 => Just(Behaviour::Dead),
         1 => Just(Behaviour::Trap),
     ];
-    let delivery = prop_oneof![Just(Delivery::AtLeastOnce), Just(Delivery::ExactlyOnceTopics)];
+    let delivery = prop_oneof![
+        Just(Delivery::AtLeastOnce),
+        Just(Delivery::ExactlyOnceTopics),
+        Just(Delivery::ExactlyOnceSql),
+    ];
     (
         prop::collection::vec(behaviour, 1..60),
         delivery,
@@ -223,32 +246,34 @@ proptest! {
         let (log, plugin) = runtime.block_on(live(&story));
         prop_assert!(log.state().ahead.is_empty(), "commits ran ahead: {:?}", log.state().ahead);
 
-        let ends = |index: &usize| match story.behaviours[*index] {
-            Behaviour::Good | Behaviour::Fails(_) => true,
-            _ => false,
-        };
+        let ends = |at: &usize| matches!(story.behaviours[*at], Behaviour::Good | Behaviour::Fails(_));
         let (good, bad): (Vec<usize>, Vec<usize>) = (0..story.behaviours.len()).partition(ends);
-        let (mut dead, attempts) =
-            (numbers(&log.values(DEAD)), log.headers(DEAD, "trellis-attempts"));
-        for (index, attempts) in dead.iter().zip(&attempts) {
+        let mut dead = numbers(&log.values(DEAD));
+        for (index, attempts) in dead.iter().zip(&log.headers(DEAD, "trellis-attempts")) {
             let expected = if story.behaviours[*index] == Behaviour::Dead { 1 } else { ATTEMPTS };
             prop_assert_eq!(attempts, &expected.to_string());
         }
-        let mut handled = plugin.seen.lock().unwrap().handled.clone();
-        if story.delivery == Delivery::ExactlyOnceTopics {
-            // Exactly once, in order, through every crash and every doubtful commit.
-            prop_assert_eq!(numbers(&log.values("out")), good);
-        } else {
-            if story.crashes.is_empty() && bad.iter().all(|i| story.behaviours[*i] != Behaviour::Trap) {
-                prop_assert!(handled.is_sorted(), "out of order: {:?}", handled);
-                prop_assert_eq!(handled.len(), good.len());
+        let seen = plugin.seen.lock().unwrap();
+        // Exactly once and in order, through every crash and every doubtful commit.
+        let exact = |offsets: &[u64]| offsets.iter().map(|offset| *offset as usize).eq(good.clone());
+        match story.delivery {
+            Delivery::ExactlyOnceTopics => {
+                prop_assert_eq!(&numbers(&log.values("out")), &good);
+                prop_assert_eq!(&dead, &bad);
             }
-            handled.sort_unstable();
-            handled.dedup();
-            prop_assert_eq!(handled, good.iter().map(|i| *i as u64).collect::<Vec<_>>());
-            dead.sort_unstable();
-            dead.dedup();
+            Delivery::ExactlyOnceSql => prop_assert!(exact(&seen.rows), "rows: {:?}", seen.rows),
+            Delivery::AtLeastOnce if story.crashes.is_empty() => {
+                prop_assert!(exact(&seen.handled), "handled: {:?}", seen.handled);
+            }
+            Delivery::AtLeastOnce => {
+                let mut handled = seen.handled.clone();
+                handled.sort_unstable();
+                handled.dedup();
+                prop_assert!(exact(&handled), "handled: {:?}", seen.handled);
+            }
         }
+        dead.sort_unstable();
+        dead.dedup();
         prop_assert_eq!(dead, bad);
     }
 }

@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod delivery;
+mod group;
 mod log;
 mod plugin;
+mod sql;

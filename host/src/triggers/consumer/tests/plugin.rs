@@ -43,6 +43,9 @@ pub struct Seen {
     failures: HashMap<u64, u32>,
     /// Calls that still fail through no fault of a message.
     pub host_faults: u32,
+    /// What the plugin's database holds: the messages as rows, and the offset beside them.
+    pub rows: Vec<u64>,
+    pub offset: Option<u64>,
     /// Called with each batch.
     pub calls: Vec<(u64, u32)>,
 }
@@ -119,6 +122,16 @@ impl Plugin {
             }
             seen.handled.extend(handled);
         }
+        if self.table.consume.delivery == Delivery::ExactlyOnceSql && failure.is_none() {
+            match seen.offset {
+                Some(offset) if offset == batch.next => {}
+                Some(offset) if offset > offsets[0] => return Err(Fault::Moved(offset)),
+                _ => {
+                    seen.rows.extend(&offsets);
+                    seen.offset = Some(batch.next);
+                }
+            }
+        }
         let sends = self.table.consume.delivery == Delivery::ExactlyOnceTopics;
         Ok(match failure {
             Some(failure) => Err(failure),
@@ -144,10 +157,13 @@ impl Handler for Plugin {
     }
 
     async fn place(&mut self) -> Result<Option<u64>, Fault> {
-        Ok(None)
+        Ok(self.seen.lock().unwrap().offset)
     }
 
-    async fn pass(&mut self, _next: u64) -> Result<(), Fault> {
+    async fn pass(&mut self, _from: u64, next: u64) -> Result<(), Fault> {
+        if self.table.consume.delivery == Delivery::ExactlyOnceSql {
+            self.seen.lock().unwrap().offset = Some(next);
+        }
         Ok(())
     }
 }
