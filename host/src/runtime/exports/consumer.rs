@@ -118,13 +118,15 @@ impl Indices {
     }
 }
 
+type Verdict = (Result<(), Failure>,);
+
 /// The typed `handle` of an instance.
 pub enum Exports {
     /// `packed-consumer`
-    Packed(TypedFunc<(Arc<Vec<u8>>,), (Result<(), Failure>,)>),
+    Packed(TypedFunc<(Arc<Vec<u8>>,), Verdict>),
     /// `consumer`
     #[allow(private_interfaces, reason = "called by this file alone")]
-    Plain(TypedFunc<(PlainBatch,), (Result<(), Failure>,)>),
+    Plain(TypedFunc<(PlainBatch,), Verdict>),
 }
 
 impl Lease {

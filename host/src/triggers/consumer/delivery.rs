@@ -101,7 +101,7 @@ impl Lent {
     }
 
     /// What the call sends is kept back for the commit. After a trap it goes with the store.
-    async fn to_topics(&mut self, batch: &Batch) -> Result<Verdict, Fault> {
+    async fn once_to_topics(&mut self, batch: &Batch) -> Result<Verdict, Fault> {
         let (mut lease, generation) = self.lend().await?;
         let Some(producer) = &mut lease.state().own.produce else {
             return Err(lacks(&generation, "produce"));
@@ -115,7 +115,7 @@ impl Lent {
     /// One transaction of the plugin's database around the call. The instance is lent first and
     /// the transaction waits for the database's one writer then, in the same order as in every
     /// other call of the plugin, so that neither waits for the other for ever.
-    async fn to_sql(&mut self, batch: &Batch) -> Result<Verdict, Fault> {
+    async fn once_to_sql(&mut self, batch: &Batch) -> Result<Verdict, Fault> {
         let (mut lease, generation) = self.lend().await?;
         database(&mut lease, &generation)?.begin_batch();
         let verdict = self.consume(&mut lease, &generation, batch).await?;
@@ -186,8 +186,8 @@ impl Handler for Lent {
         let delivery = self.bound.borrow().table.consume.delivery;
         match delivery {
             Delivery::AtLeastOnce => self.at_least_once(batch).await,
-            Delivery::ExactlyOnceTopics => self.to_topics(batch).await,
-            Delivery::ExactlyOnceSql => self.to_sql(batch).await,
+            Delivery::ExactlyOnceTopics => self.once_to_topics(batch).await,
+            Delivery::ExactlyOnceSql => self.once_to_sql(batch).await,
         }
     }
 
