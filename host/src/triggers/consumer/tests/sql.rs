@@ -21,7 +21,7 @@ async fn open(directory: &Path) -> capabilities::sql::Instance {
         sql: Arc::new(sqlite::Sqlite::open(Default::default(), &directory.join("sql")).unwrap()),
         keyvalue: Arc::new(keyvalue::Embedded::open(&directory.join("keyvalue")).unwrap()),
     };
-    let sql = Sql::open((), &backends).await.unwrap();
+    let sql = Sql::open(Default::default(), &backends).await.unwrap();
     let plugin = Plugin { name: "counters".into(), generation: 1, config: Default::default() };
     let prepared = sql.prepare(&plugin, &Default::default()).await.unwrap();
     Sql::instance(&Arc::new(prepared))
