@@ -79,8 +79,12 @@ pub fn init(settings: &Settings) -> Result<Observe, Error> {
     Ok(Observe { logs, metrics })
 }
 
+/// What the libraries below say of their own housekeeping; whoever wants it names the target.
+const QUIET: &str = "fjall=warn,lsm_tree=warn,sqlx=warn";
+
 fn filter(text: &str) -> Result<EnvFilter, Error> {
-    EnvFilter::builder().parse(text).map_err(|_| Error::Filter { filter: text.to_owned() })
+    let wanted = format!("{QUIET},{text}");
+    EnvFilter::builder().parse(wanted).map_err(|_| Error::Filter { filter: text.to_owned() })
 }
 
 /// Colour on a terminal, unless the user's environment asks for none.

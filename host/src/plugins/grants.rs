@@ -111,6 +111,8 @@ fn check_import(manifest: &Manifest, import: &str) -> Result<(), Refusal> {
         Some(_) => Ok(()),
         // The linker knows exactly which of WASI it has.
         None if import.starts_with("wasi:") => Ok(()),
+        // Records that other interfaces of an offered package use: nothing that could be called.
+        None if is_types_of_an_offered_package(import) => Ok(()),
         None => {
             let nearest = capabilities::interfaces()
                 .map(|(name, _, _)| name)
@@ -122,6 +124,15 @@ fn check_import(manifest: &Manifest, import: &str) -> Result<(), Refusal> {
             Err(Refusal::Unknown { plugin: plugin(), interface: import.to_owned(), hint })
         }
     }
+}
+
+fn is_types_of_an_offered_package(import: &str) -> bool {
+    let Some((package, "types")) = import.split('@').next().and_then(|name| name.split_once('/'))
+    else {
+        return false;
+    };
+    capabilities::interfaces()
+        .any(|(name, _, _)| name.strip_prefix(package).is_some_and(|rest| rest.starts_with('/')))
 }
 
 fn similarity(a: &str, b: &str) -> f64 {
@@ -183,6 +194,12 @@ mod tests {
         check("plugins.hits.produce.topics = [\"ra*\"]", NEEDS_RAW, PRODUCER).unwrap();
         let error = check("plugins.hits.produce.topics = []", NEEDS_RAW, PRODUCER).unwrap_err();
         assert!(error.to_string().contains("topics = [\"raw\"]"), "{error}");
+    }
+
+    #[test]
+    fn shared_records_take_no_need() {
+        check("", "name = \"hits\"", "trellis:kafka/types@0.1.0").unwrap();
+        check("", "name = \"hits\"", "trellis:nothing/types@0.1.0").unwrap_err();
     }
 
     #[test]
