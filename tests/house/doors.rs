@@ -27,7 +27,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("wasmtime_wasi", &["runtime", "capabilities"]),
     ("wasmtime_wasi_http", &["runtime", "capabilities", "triggers"]),
     ("maxminddb", &["capabilities/geoip"]),
-    ("clap", &["cli"]),
+    ("clap", &["cli", "main.rs"]),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {

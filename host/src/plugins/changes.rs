@@ -24,6 +24,11 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Beyond this many changed paths the answer is [`Settled::Everything`].
 const MAX_PATHS: usize = 10_000;
 
+/// Why nothing can be watched.
+#[derive(Debug, thiserror::Error)]
+#[error("files cannot be watched: {0}")]
+pub struct Error(#[from] notify::Error);
+
 /// A set of watched directories.
 pub struct Changes {
     watcher: RecommendedWatcher,
@@ -58,7 +63,7 @@ struct Marks {
 
 impl Changes {
     /// Watch nothing yet.
-    pub fn new(recursive: bool) -> notify::Result<Self> {
+    pub fn new(recursive: bool) -> Result<Self, Error> {
         let seen: Arc<Seen> = Arc::default();
         let sink = seen.clone();
         let watcher = notify::recommended_watcher(move |event| sink.note(event))?;

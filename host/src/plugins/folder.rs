@@ -49,7 +49,7 @@ fn stamp(path: &Path) -> io::Result<Stamp> {
 
 impl Folder {
     /// Watch a directory, which may be missing still.
-    pub fn open(dir: PathBuf) -> notify::Result<Self> {
+    pub fn open(dir: PathBuf) -> anyhow::Result<Self> {
         let dir = std::path::absolute(&dir)?;
         let mut changes = Changes::new(false)?;
         changes.watch(&[dir.clone()].into());
