@@ -168,8 +168,16 @@ impl<'a> Scanner<'a> {
         self.bytes.get(self.at).copied()
     }
 
+    /// Pass white space, of which there usually is none.
     #[inline]
     fn space(&mut self) {
+        if self.peek().is_some_and(|byte| byte <= b' ') {
+            self.space_for_sure();
+        }
+    }
+
+    #[cold]
+    fn space_for_sure(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
             self.at += 1;
         }
@@ -252,15 +260,22 @@ impl<'a> Scanner<'a> {
     fn string(&mut self) -> Result<&'a [u8], NoEvent> {
         self.expect(b'"')?;
         let start = self.at;
-        loop {
-            self.at = quote_or_backslash(self.bytes, self.at).ok_or(NoEvent)?;
-            if self.bytes[self.at] == b'"' {
-                self.at += 1;
-                return Ok(&self.bytes[start..self.at - 1]);
-            }
-            // The escaped byte is passed with its backslash, whatever it is.
-            self.at += 2;
+        self.at = quote_or_backslash(self.bytes, start).ok_or(NoEvent)?;
+        if self.peek() == Some(b'\\') {
+            self.pass_escapes()?;
         }
+        self.at += 1;
+        Ok(&self.bytes[start..self.at - 1])
+    }
+
+    /// Go on to the quote that ends a string, from its first backslash.
+    #[cold]
+    fn pass_escapes(&mut self) -> Result<(), NoEvent> {
+        while self.peek() == Some(b'\\') {
+            // The escaped byte is passed with its backslash, whatever it is.
+            self.at = quote_or_backslash(self.bytes, self.at + 2).ok_or(NoEvent)?;
+        }
+        Ok(())
     }
 
     /// Pass any value.
@@ -296,45 +311,84 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Pass a number or a word.
+    /// Pass a number or a word: up to what may follow a value.
     #[inline]
     fn skip_plain(&mut self) -> Result<(), NoEvent> {
         let start = self.at;
-        while matches!(self.peek(), Some(b'0'..=b'9' | b'a'..=b'z' | b'E' | b'.' | b'+' | b'-')) {
-            self.at += 1;
-        }
+        self.at = end_of_plain(self.bytes, start);
         if self.at == start { Err(NoEvent) } else { Ok(()) }
     }
 }
 
-/// How many words of eight bytes are looked at before the search is left to SIMD: most texts of
-/// an event are shorter than a call costs.
-const SHORT_WORDS: usize = 4;
-
-/// The next `"` or `\`.
+/// Eight bytes at a place, the first of them lowest.
 #[inline]
-fn quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    for _ in 0..SHORT_WORDS {
-        let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) else {
-            break;
-        };
-        let word = u64::from_le_bytes(*word);
-        let found = bytes_equal_to(word, b'"') | bytes_equal_to(word, b'\\');
-        if found != 0 {
-            return Some(at + (found.trailing_zeros() / 8) as usize);
-        }
-        at += 8;
-    }
-    memchr2(b'"', b'\\', bytes.get(at..)?).map(|found| at + found)
+fn word(bytes: &[u8], at: usize) -> Option<u64> {
+    let word = bytes.get(at..)?.first_chunk::<8>()?;
+    Some(u64::from_le_bytes(*word))
 }
 
-/// The high bit of the lowest byte that equals the wanted one is set; bits above it may be wrong.
+/// The next `"` or `\`.
+///
+/// Most texts of an event are shorter than a call of a SIMD search costs, so the first words are
+/// looked at here. There is no loop, because a plugin is asked at every turn of a loop whether
+/// its time is up.
+#[inline]
+fn quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
+    let found = |at| {
+        let word = word(bytes, at)?;
+        first_of(bytes_equal_to(word, b'"') | bytes_equal_to(word, b'\\')).map(|found| at + found)
+    };
+    let near = found(from).or_else(|| found(from + 8)).or_else(|| found(from + 16));
+    near.or_else(|| far_quote_or_backslash(bytes, from))
+}
+
+#[inline(never)]
+fn far_quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
+    memchr2(b'"', b'\\', bytes.get(from..)?).map(|found| from + found)
+}
+
+/// Where a number or a word ends: at a comma, a closing bracket, white space, or the end.
+#[inline]
+fn end_of_plain(bytes: &[u8], from: usize) -> usize {
+    let found = |at| first_of(bytes_after_plain(word(bytes, at)?)).map(|found| at + found);
+    found(from).or_else(|| found(from + 8)).unwrap_or_else(|| far_end_of_plain(bytes, from))
+}
+
+#[inline(never)]
+fn far_end_of_plain(bytes: &[u8], from: usize) -> usize {
+    let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
+    let length = bytes[from..].iter().position(ends);
+    length.map_or(bytes.len(), |length| from + length)
+}
+
+/// The place of the first byte that is marked.
+#[inline]
+fn first_of(marks: u64) -> Option<usize> {
+    (marks != 0).then(|| (marks.trailing_zeros() / 8) as usize)
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = ONES << 7;
+
+/// Marks the lowest byte that equals the wanted one; marks above it may be wrong.
 #[inline]
 fn bytes_equal_to(word: u64, wanted: u8) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
     let zeroed = word ^ (ONES * u64::from(wanted));
-    zeroed.wrapping_sub(ONES) & !zeroed & (ONES << 7)
+    zeroed.wrapping_sub(ONES) & !zeroed & HIGH
+}
+
+/// Marks the lowest byte that may follow a number or a word; marks above it may be wrong.
+#[inline]
+fn bytes_after_plain(word: u64) -> u64 {
+    // `]` and `}` differ in one bit, and nothing else of a number or a word has the others.
+    let brackets = bytes_equal_to(word | ONES * 0x20, b'}');
+    brackets | bytes_equal_to(word, b',') | bytes_equal_to(word, b' ') | bytes_up_to_return(word)
+}
+
+/// Marks the lowest byte that is a tab, a line feed or a carriage return, or below.
+#[inline]
+fn bytes_up_to_return(word: u64) -> u64 {
+    word.wrapping_sub(ONES * 0x0e) & !word & HIGH
 }
 
 #[cfg(test)]
