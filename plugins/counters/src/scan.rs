@@ -381,7 +381,7 @@ fn bytes_equal_to(word: u64, wanted: u8) -> u64 {
 #[inline]
 fn bytes_after_plain(word: u64) -> u64 {
     // `]` and `}` differ in one bit, and nothing else of a number or a word has the others.
-    let brackets = bytes_equal_to(word | ONES * 0x20, b'}');
+    let brackets = bytes_equal_to(word | (ONES * 0x20), b'}');
     brackets | bytes_equal_to(word, b',') | bytes_equal_to(word, b' ') | bytes_up_to_return(word)
 }
 
