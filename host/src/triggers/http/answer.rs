@@ -151,9 +151,13 @@ pub fn finish(mut response: Response<Body>, method: &Method, id: &Id) -> Respons
         *response.body_mut() = Body::whole(Bytes::new());
     } else if *method == Method::HEAD {
         // Who answers `HEAD` without making a body may say how long it would be.
-        let said = given.filter(|value| length == 0 && is_number(value));
-        let length = said.unwrap_or_else(|| length.into());
-        response.headers_mut().insert(header::CONTENT_LENGTH, length);
+        let length = match length {
+            0 => given.filter(is_number),
+            length => Some(length.into()),
+        };
+        if let Some(length) = length {
+            response.headers_mut().insert(header::CONTENT_LENGTH, length);
+        }
         *response.body_mut() = Body::whole(Bytes::new());
     }
     response
@@ -231,5 +235,13 @@ mod tests {
         assert_eq!(finished(&[("content-length", "99")], &Method::GET), (None, 4));
         let head = finished(&[("content-length", "99")], &Method::HEAD);
         assert_eq!(head, (Some(HeaderValue::from_static("4")), 0));
+        let bodiless = |fields: &[(&'static str, &'static str)]| {
+            let fields = fields.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+            let response = response(200, fields, 0, Bytes::new()).unwrap();
+            finish(response, &Method::HEAD, &id).headers().get("content-length").cloned()
+        };
+        assert_eq!(bodiless(&[("content-length", "99")]).unwrap(), "99");
+        assert_eq!(bodiless(&[("content-length", "x")]), None);
+        assert_eq!(bodiless(&[]), None);
     }
 }

@@ -255,7 +255,7 @@ impl Edge {
         let Exchange { parts, id, busy, .. } = exchange;
         let (generation, id, tasks) = (generation.clone(), id.clone(), self.tasks.clone());
         let origin = stream::Origin { generation, id, pause, tasks, _busy: busy };
-        Ok(stream::response(head, running, &parts.method, origin).await)
+        stream::response(head, running, &parts.method, origin).await
     }
 }
 

@@ -25,7 +25,7 @@ use http_body::{Body as _, Frame};
 use tokio::time::Sleep;
 use tokio_util::task::TaskTracker;
 
-use super::{body::Body, client::Id, connection::Busy};
+use super::{answer::Refusal, body::Body, client::Id, connection::Busy};
 use crate::{
     plugins::Generation,
     runtime::{
@@ -64,19 +64,19 @@ pub struct Stream {
 }
 
 /// The response for a head that a guest gave. Where the guest has already ended and all is there,
-/// it becomes a response like any other.
+/// it becomes a response like any other; where it has already failed, there is none.
 pub async fn response(
     head: Response<StreamBody>,
     mut running: Running,
     method: &Method,
     origin: Origin,
-) -> Response<Body> {
+) -> Result<Response<Body>, Refusal> {
     let (parts, body) = head.into_parts();
     let left = length(&parts.headers);
     if *method == Method::HEAD {
         drop(body);
         finish_behind(running, origin);
-        return Response::from_parts(parts, Body::whole(Bytes::new()));
+        return Ok(Response::from_parts(parts, Body::whole(Bytes::new())));
     }
     let ended = poll_fn(|cx| Poll::Ready(running.poll(cx))).await;
     let mut stream = Stream {
@@ -94,10 +94,13 @@ pub async fn response(
     if stream.running.is_none() && !stream.failed {
         let whole = poll_fn(|cx| Poll::Ready(stream.read_early(cx))).await;
         if let Some(bytes) = whole {
-            return Response::from_parts(parts, Body::whole(bytes));
+            return Ok(Response::from_parts(parts, Body::whole(bytes)));
         }
     }
-    Response::from_parts(parts, Body::Stream(Box::new(stream)))
+    if stream.failed {
+        return Err(Refusal::broken());
+    }
+    Ok(Response::from_parts(parts, Body::Stream(Box::new(stream))))
 }
 
 fn length(headers: &HeaderMap) -> Option<u64> {
