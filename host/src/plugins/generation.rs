@@ -91,7 +91,7 @@ impl Generation {
         self.calls.fetch_add(1, Ordering::Relaxed);
         match self.instances.get() {
             Some(instances) => instances.lend().await,
-            None => self.instances().await?.lend().await,
+            None => Box::pin(self.instances()).await?.lend().await,
         }
     }
 

@@ -104,7 +104,8 @@ impl Instances {
         let idle = self.idle().pop();
         let instance = match idle {
             Some(instance) => instance,
-            None => self.instantiate(deadline, false).await?,
+            // Boxed: what it takes to make an instance would be moved about with every call.
+            None => Box::pin(self.instantiate(deadline, false)).await?,
         };
         Ok(Lease { slot, instance: Some(instance), deadline, broken: false })
     }
@@ -226,7 +227,8 @@ impl Instances {
                 if queued >= self.limits.queue {
                     return Err(CallError::Overloaded { plugin: self.plugin.to_string(), queued });
                 }
-                match tokio::time::timeout_at(deadline.into(), self.slots.acquire()).await {
+                let wait = tokio::time::timeout_at(deadline.into(), self.slots.acquire());
+                match Box::pin(wait).await {
                     Ok(Ok(permit)) => permit,
                     Ok(Err(_)) => return Err(self.gone()),
                     Err(_) => return Err(self.late(self.limits.timeout)),

@@ -100,17 +100,19 @@ pub fn announces_more(body: &Incoming, most: u64) -> bool {
 
 /// Read a whole body within `timeout`. Without a body nothing waits and nothing is allocated; a
 /// body that came in one piece is not copied.
-pub async fn collect(body: Incoming, most: u64, timeout: Duration) -> Result<Bytes, Problem> {
+pub async fn collect(body: &mut Incoming, most: u64, timeout: Duration) -> Result<Bytes, Problem> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    if announces_more(&body, most) {
+    if announces_more(body, most) {
         return Err(Problem::TooLarge);
     }
-    tokio::time::timeout(timeout, read(body, most)).await.map_err(|_| Problem::Slow)?
+    // Boxed, so that requests without a body do not carry the room for one.
+    let reading = Box::pin(tokio::time::timeout(timeout, read(body, most)));
+    reading.await.map_err(|_| Problem::Slow)?
 }
 
-async fn read(mut body: Incoming, most: u64) -> Result<Bytes, Problem> {
+async fn read(body: &mut Incoming, most: u64) -> Result<Bytes, Problem> {
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -98,7 +98,7 @@ pub struct Asked<'a> {
     /// The names of the route's parameters.
     pub names: &'a [String],
     /// Where they are in the path.
-    pub captures: Captures,
+    pub captures: &'a Captures,
 }
 
 impl Asked<'_> {

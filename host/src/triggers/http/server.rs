@@ -188,7 +188,8 @@ impl House {
         let peer = Peer::new(address.ip(), &self.edge.settings.trusted_proxies);
         let edge = self.edge.clone();
         let connection = Arc::new(Connection { edge, peer, pulse: pulse.clone() });
-        let service = service_fn(move |request| connection.clone().answer(request));
+        // Boxed, because hyper moves the future of a request several times before it runs.
+        let service = service_fn(move |request| Box::pin(connection.clone().answer(request)));
         let socket = TokioIo::new(Socket::new(stream, pulse.clone()));
         let mut hyper = pin!(self.protocol.serve_connection(socket, service));
         let mut finishing = false;

@@ -3,8 +3,8 @@
 use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt, Full};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
 
@@ -25,7 +25,7 @@ use crate::{
     plugins::Generation,
     runtime::{
         CallError, Lease,
-        exports::http::{BodyError, Form, Running, StreamBody},
+        exports::http::{BodyError, Form, StreamBody, plain},
     },
 };
 
@@ -57,13 +57,17 @@ pub struct Connection {
     pub pulse: Arc<Pulse>,
 }
 
-/// A request while it is served.
+/// A request while it is served. It stays where it is and is lent: the futures that serve it
+/// would be moved about with all that they hold.
 struct Exchange<'a> {
     parts: Parts,
-    host: String,
-    client: &'a Client<'a>,
+    payload: Payload,
+    client: Client<'a>,
     id: &'a Id,
-    busy: Busy,
+    busy: Option<Busy>,
+    /// Who answers, once that is known.
+    binding: Option<Arc<Binding>>,
+    captures: Captures,
 }
 
 /// A request's body.
@@ -72,6 +76,8 @@ enum Payload {
     Arriving(Incoming),
     /// All of it.
     Whole(Bytes),
+    /// Handed on.
+    Gone,
 }
 
 impl Connection {
@@ -81,99 +87,97 @@ impl Connection {
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
         let began = Instant::now();
-        let busy = self.pulse.begin(request.version() == http::Version::HTTP_2);
+        let busy = Some(self.pulse.begin(request.version() == Version::HTTP_2));
         let (parts, body) = request.into_parts();
         let id = Id::of(&self.peer, &parts.headers);
         let accept = parts.headers.get(header::ACCEPT).cloned();
-        let (method, uri) = (parts.method.clone(), parts.uri.clone());
         let client = self.peer.client(&parts.headers, &self.edge.settings.trusted_proxies);
-        let mut binding = None;
-        let outcome = self.edge.serve(parts, body, &client, &id, busy, &mut binding).await;
+        let mut exchange = Exchange {
+            parts,
+            payload: Payload::Arriving(body),
+            client,
+            id: &id,
+            busy,
+            binding: None,
+            captures: Captures::default(),
+        };
+        let outcome = self.edge.serve(&mut exchange).await;
+        let Exchange { parts, client, binding, .. } = exchange;
         let response = outcome.unwrap_or_else(|refusal| refusal.response(accept.as_ref()));
-        let response = answer::finish(response, &method, &id);
-        let status = response.status();
+        let response = answer::finish(response, &parts.method, &id);
+        let (status, took) = (response.status(), began.elapsed());
         let meter = binding.as_ref().map_or(&self.edge.unrouted, |binding| &binding.meter);
-        let took = began.elapsed();
         meter.count(status, took);
         let plugin = binding.as_ref().map_or("-", |binding| &binding.generation.plugin);
         tracing::debug!(
-            id = id.as_str(), client = %client.text, %method, path = uri.path(), plugin,
-            status = status.as_u16(), ?took, "request"
+            id = id.as_str(), client = %client.text, method = %parts.method,
+            path = parts.uri.path(), plugin, status = status.as_u16(), ?took, "request"
         );
         Ok(response)
     }
 }
 
 impl Edge {
-    async fn serve(
-        &self,
-        parts: Parts,
-        body: Incoming,
-        client: &Client<'_>,
-        id: &Id,
-        busy: Busy,
-        bound: &mut Option<Arc<Binding>>,
-    ) -> Result<Response<Body>, Refusal> {
-        if let Some(limiter) = &self.limiter {
-            limiter.admit(client.ip).map_err(Refusal::too_many)?;
-        }
-        if request::head_size(&parts) > self.settings.max_header_bytes.as_usize() {
-            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            return Err(Refusal::new(status, "the head of the request is too large"));
-        }
-        let host = request::host(&parts)?.into_owned();
-        if parts.method == Method::OPTIONS && parts.uri.path() == "*" {
+    /// Find a generation that takes the call, and let it answer.
+    async fn serve(&self, exchange: &mut Exchange<'_>) -> Result<Response<Body>, Refusal> {
+        self.admit(exchange)?;
+        if exchange.parts.method == Method::OPTIONS && exchange.parts.uri.path() == "*" {
             return Ok(options());
         }
-        let path = request::target(&parts)?;
-        let found = self.routes.find(&host, path).ok_or(Refusal::not_found())?;
-        let exchange = Exchange { parts, host, client, id, busy };
-        self.call(exchange, body, found, bound).await
-    }
-
-    /// Find a generation that takes the call, and let it answer.
-    async fn call(
-        &self,
-        exchange: Exchange<'_>,
-        body: Incoming,
-        mut found: (Arc<Binding>, Captures),
-        bound: &mut Option<Arc<Binding>>,
-    ) -> Result<Response<Body>, Refusal> {
-        let mut payload = Payload::Arriving(body);
         for _ in 0..ATTEMPTS {
-            let binding = &*bound.insert(found.0.clone());
-            payload = self.receive(payload, binding, &exchange).await?;
+            let binding = self.route(exchange)?;
+            self.receive(exchange, &binding).await?;
             match binding.generation.lend().await {
-                Ok(lease) => return self.ask(lease, exchange, payload, found.1, binding).await,
-                Err(CallError::Gone { .. }) => {
-                    self.routes.refresh();
-                    let path = exchange.parts.uri.path();
-                    found = self.routes.find(&exchange.host, path).ok_or(Refusal::not_found())?;
+                Ok(mut lease) => {
+                    lease.state().call.cause = exchange.id.as_str().into();
+                    return match binding.generation.offered().http {
+                        Some(Form::Packed | Form::Plain) => {
+                            ask(&mut lease, exchange, &binding).await
+                        }
+                        _ => Box::pin(self.stream(lease, exchange, &binding)).await,
+                    };
                 }
-                Err(error) => return Err(failed(&binding.generation, &exchange, &error)),
+                // The swap came before the end, so the routes know better by now.
+                Err(CallError::Gone { .. }) => self.routes.refresh(),
+                Err(error) => return Err(failed(&binding.generation, exchange, &error)),
             }
         }
         Err(Refusal::unavailable("the plugin is being replaced"))
     }
 
+    fn admit(&self, exchange: &Exchange<'_>) -> Result<(), Refusal> {
+        if let Some(limiter) = &self.limiter {
+            limiter.admit(exchange.client.ip).map_err(Refusal::too_many)?;
+        }
+        if request::head_size(&exchange.parts) > self.settings.max_header_bytes.as_usize() {
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return Err(Refusal::new(status, "the head of the request is too large"));
+        }
+        Ok(())
+    }
+
+    fn route(&self, exchange: &mut Exchange<'_>) -> Result<Arc<Binding>, Refusal> {
+        let host = request::host(&exchange.parts)?;
+        let path = request::target(&exchange.parts)?;
+        let (binding, captures) = self.routes.find(&host, path).ok_or(Refusal::not_found())?;
+        exchange.captures = captures;
+        exchange.binding = Some(binding.clone());
+        Ok(binding)
+    }
+
     /// Check the announced length, and read the body where the plugin gets it whole. No instance
     /// is taken while a body arrives.
-    async fn receive(
-        &self,
-        payload: Payload,
-        binding: &Binding,
-        exchange: &Exchange<'_>,
-    ) -> Result<Payload, Refusal> {
-        let Payload::Arriving(body) = payload else { return Ok(payload) };
+    async fn receive(&self, exchange: &mut Exchange<'_>, binding: &Binding) -> Result<(), Refusal> {
+        let Payload::Arriving(body) = &mut exchange.payload else { return Ok(()) };
         let most = self.most(binding);
-        if body::announces_more(&body, most) {
+        if body::announces_more(body, most) {
             return Err(Refusal::too_large());
         }
         if matches!(binding.generation.offered().http, Some(Form::Wasi02 | Form::Wasi03)) {
-            return Ok(Payload::Arriving(body));
+            return Ok(());
         }
         let body = body::collect(body, most, self.settings.body_timeout()).await;
-        body.map(Payload::Whole).map_err(|problem| {
+        let body = body.map_err(|problem| {
             tracing::debug!(id = exchange.id.as_str(), ?problem, "a body did not arrive");
             match problem {
                 Problem::TooLarge => Refusal::too_large(),
@@ -182,93 +186,91 @@ impl Edge {
                 }
                 Problem::Broken => Refusal::bad_request("the body is broken"),
             }
-        })
+        })?;
+        exchange.payload = Payload::Whole(body);
+        Ok(())
     }
 
     fn most(&self, binding: &Binding) -> u64 {
         binding.max_body.min(self.settings.max_body.0)
     }
 
-    /// Ask an instance in the form that it speaks.
-    async fn ask(
-        &self,
-        mut lease: Lease,
-        exchange: Exchange<'_>,
-        payload: Payload,
-        captures: Captures,
-        binding: &Binding,
-    ) -> Result<Response<Body>, Refusal> {
-        lease.state().call.cause = exchange.id.as_str().into();
-        let body = match payload {
-            Payload::Whole(body) => body,
-            Payload::Arriving(_) => return self.stream(lease, exchange, payload, binding).await,
-        };
-        let asked = Asked {
-            parts: &exchange.parts,
-            host: &exchange.host,
-            client: exchange.client,
-            id: exchange.id,
-            names: &binding.names,
-            captures,
-        };
-        let outcome = match binding.generation.offered().http {
-            Some(Form::Packed) => packed(&mut lease, &asked, body).await,
-            Some(Form::Plain) => plain(&mut lease, &asked, body).await,
-            _ => return self.stream(lease, exchange, Payload::Whole(body), binding).await,
-        };
-        let outcome = outcome.map_err(|error| failed(&binding.generation, &exchange, &error))?;
-        let outcome = outcome.and_then(|response| within(response, binding.max_response));
-        outcome.map_err(|problem| unfit(&binding.generation, &exchange, &problem))
-    }
-
     /// Ask a wasi:http guest, and pass its body on while it writes.
     async fn stream(
         &self,
         lease: Lease,
-        mut exchange: Exchange<'_>,
-        payload: Payload,
+        exchange: &mut Exchange<'_>,
         binding: &Binding,
     ) -> Result<Response<Body>, Refusal> {
         let generation = &binding.generation;
         let pause = self.settings.body_timeout();
-        let body: StreamBody = match payload {
-            Payload::Whole(body) => Full::new(body).map_err(BodyError::from).boxed_unsync(),
+        let body: StreamBody = match std::mem::replace(&mut exchange.payload, Payload::Gone) {
             Payload::Arriving(body) => Limited::new(body, self.most(binding), pause).boxed_unsync(),
+            Payload::Whole(body) => Full::new(body).map_err(BodyError::from).boxed_unsync(),
+            Payload::Gone => Empty::new().map_err(BodyError::from).boxed_unsync(),
         };
         let https = exchange.client.https;
-        let uri = request::absolute(&exchange.parts, https)?;
         let mut request = Request::new(body);
+        *request.uri_mut() = request::absolute(&exchange.parts, https)?;
         *request.method_mut() = exchange.parts.method.clone();
-        *request.uri_mut() = uri;
         *request.headers_mut() = std::mem::take(&mut exchange.parts.headers);
         let running = match generation.offered().http {
             Some(Form::Wasi03) => lease.handle_wasi03(request),
             _ => lease.handle_wasi02(https, request),
         };
-        let answered = async {
-            let mut running = running?;
-            let head = running.head().await?;
-            Ok::<(Response<StreamBody>, Running), CallError>((head, running))
+        let mut running = running.map_err(|error| failed(generation, exchange, &error))?;
+        let head = running.head().await;
+        let head = head.map_err(|error| failed(generation, exchange, &error))?;
+        let origin = stream::Origin {
+            generation: generation.clone(),
+            id: exchange.id.clone(),
+            pause,
+            tasks: self.tasks.clone(),
+            _busy: exchange.busy.take(),
         };
-        let answered = answered.await;
-        let (head, running) = answered.map_err(|error| failed(generation, &exchange, &error))?;
-        let Exchange { parts, id, busy, .. } = exchange;
-        let (generation, id, tasks) = (generation.clone(), id.clone(), self.tasks.clone());
-        let origin = stream::Origin { generation, id, pause, tasks, _busy: busy };
-        stream::response(head, running, &parts.method, origin).await
+        stream::response(head, running, &exchange.parts.method, origin).await
     }
+}
+
+/// Ask a handler that gets the request whole and gives its answer whole.
+async fn ask(
+    lease: &mut Lease,
+    exchange: &mut Exchange<'_>,
+    binding: &Binding,
+) -> Result<Response<Body>, Refusal> {
+    let body = match std::mem::replace(&mut exchange.payload, Payload::Gone) {
+        Payload::Whole(body) => body,
+        Payload::Arriving(_) | Payload::Gone => Bytes::new(),
+    };
+    let host = request::host(&exchange.parts)?;
+    let asked = Asked {
+        parts: &exchange.parts,
+        host: &host,
+        client: &exchange.client,
+        id: exchange.id,
+        names: &binding.names,
+        captures: &exchange.captures,
+    };
+    let outcome = match binding.generation.offered().http {
+        Some(Form::Packed) => packed(lease, asked.pack(), body).await,
+        _ => plain(lease, asked.plain(body)).await,
+    };
+    let outcome = outcome.map_err(|error| failed(&binding.generation, exchange, &error))?;
+    let outcome = outcome.and_then(|response| within(response, binding.max_response));
+    outcome.map_err(|problem| unfit(&binding.generation, exchange, &problem))
 }
 
 /// What a plugin answered, if HTTP allows it.
 type Answered = Result<Response<Body>, String>;
 
-async fn packed(lease: &mut Lease, asked: &Asked<'_>, body: Bytes) -> Result<Answered, CallError> {
-    let (head, body) = lease.handle_packed(asked.pack(), body).await?;
+async fn packed(lease: &mut Lease, head: Vec<u8>, body: Bytes) -> Result<Answered, CallError> {
+    let (head, body) = lease.handle_packed(head, body).await?;
     Ok(answer::response(head.status, head.headers(), head.count(), body))
 }
 
-async fn plain(lease: &mut Lease, asked: &Asked<'_>, body: Bytes) -> Result<Answered, CallError> {
-    let answer = lease.handle_plain(asked.plain(body)).await?;
+async fn plain(lease: &mut Lease, request: plain::Request) -> Result<Answered, CallError> {
+    // Boxed: the record is large, and this form is not the fast one.
+    let answer = Box::pin(lease.handle_plain(request)).await?;
     let count = answer.headers.len();
     let fields = answer.headers.into_iter().map(|(name, value)| (name.into(), value.into()));
     Ok(answer::response(answer.status, fields, count, answer.body.into()))
@@ -312,4 +314,19 @@ fn unfit(generation: &Generation, exchange: &Exchange<'_>, problem: &str) -> Ref
     let plugin = &generation.plugin;
     tracing::error!(id, %plugin, %method, path, problem, "an answer cannot be sent");
     Refusal::broken()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<C, R, F: Future>(_: impl FnOnce(C, R) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_future_of_a_request_stays_small() {
+        let size = size(Connection::answer);
+        assert!(size <= 4500, "{size} bytes");
+    }
 }

@@ -45,7 +45,7 @@ pub struct Origin {
     /// Where a guest goes on after its body.
     pub tasks: TaskTracker,
     /// Keeps the connection from looking idle.
-    pub _busy: Busy,
+    pub _busy: Option<Busy>,
 }
 
 /// A body that a guest writes.
