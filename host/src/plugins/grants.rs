@@ -48,15 +48,17 @@ pub enum Refusal {
     },
     /// It needs more than the operator allows.
     #[error(
-        "plugin `{plugin}` needs `{capability}` without a grant\nhint: add `[grants.plugins.{plugin}.{capability}]` {what} to the settings, or start with `--grant-needs`"
+        "plugin `{plugin}` needs `{capability}` without a grant{beyond}\nhint: add `{grant}` to `[grants.plugins.{plugin}]` in the settings, or start with `--grant-needs`"
     )]
     NotGranted {
         /// The plugin.
         plugin: String,
         /// The capability.
         capability: &'static str,
-        /// What to add there.
-        what: String,
+        /// What is missing of a grant that is there, after a colon.
+        beyond: String,
+        /// The grant that it takes.
+        grant: String,
     },
     /// It imports something this host does not have.
     #[error(
@@ -94,11 +96,28 @@ impl Grants {
         imports: &'a [String],
     ) -> impl Iterator<Item = Refusal> + use<'a> {
         let allowed = self.of(&manifest.name, &manifest.needs);
-        let beyond = manifest.needs.beyond(&allowed).into_iter().map(|(capability, what)| {
-            Refusal::NotGranted { plugin: manifest.name.clone(), capability, what }
+        let mut missing: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+        for (capability, what) in manifest.needs.beyond(&allowed) {
+            missing.entry(capability).or_default().extend(Some(what).filter(|w| !w.is_empty()));
+        }
+        let beyond = missing.into_iter().map(|(capability, what)| Refusal::NotGranted {
+            plugin: manifest.name.clone(),
+            capability,
+            beyond: if what.is_empty() { String::new() } else { format!(": {}", what.join(", ")) },
+            grant: grant(manifest, capability),
         });
         imports.iter().filter_map(|import| check_import(manifest, import).err()).chain(beyond)
     }
+}
+
+/// What a manifest asks for of a capability, as the operator would grant it.
+fn grant(manifest: &Manifest, capability: &str) -> String {
+    /// A need that is longer carries what a grant need not: the texts of migrations.
+    const LONGEST: usize = 300;
+    let needs = toml::Table::try_from(&manifest.needs).unwrap_or_default();
+    let need = needs.get(capability).map(ToString::to_string);
+    let need = need.filter(|need| need.len() <= LONGEST).unwrap_or_else(|| "{}".to_owned());
+    format!("{capability} = {need}")
 }
 
 fn check_import(manifest: &Manifest, import: &str) -> Result<(), Refusal> {
@@ -193,7 +212,12 @@ mod tests {
         check("default = \"needs\"", NEEDS_RAW, PRODUCER).unwrap();
         check("plugins.hits.produce.topics = [\"ra*\"]", NEEDS_RAW, PRODUCER).unwrap();
         let error = check("plugins.hits.produce.topics = []", NEEDS_RAW, PRODUCER).unwrap_err();
-        assert!(error.to_string().contains("topics = [\"raw\"]"), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "plugin `hits` needs `produce` without a grant: topics = [\"raw\"]\n\
+             hint: add `produce = { topics = [\"raw\"] }` to `[grants.plugins.hits]` in the \
+             settings, or start with `--grant-needs`"
+        );
     }
 
     #[test]
