@@ -81,12 +81,18 @@ fn a_variable_takes_the_type_of_its_key() {
         ("TRELLIS_RUNTIME_COMPILE_TIMEOUT", "3s"),
         ("TRELLIS_ADMIN_LISTEN", "127.0.0.1:1"),
         ("TRELLIS_ADMIN_TOKEN", "12345"),
+        ("TRELLIS_HTTP_LISTEN", "127.0.0.1:1, [::1]:2"),
+        ("TRELLIS_HTTP_RATE_LIMIT", "{ per-second = 1, burst = 2 }"),
+        ("TRELLIS_GEOIP_DATABASE", "city.mmdb"),
     ];
     let settings = of("", &variables, &[]).unwrap().settings;
     assert_eq!(settings.runtime.instances, 7);
     assert_eq!(settings.runtime.compile_timeout.0, 3000);
     assert_eq!(settings.admin.listen.port(), 1);
     assert_eq!(settings.admin.token.as_deref(), Some("12345"));
+    assert_eq!(settings.http.listen.len(), 2);
+    assert_eq!(settings.http.rate_limit.map(|limit| limit.burst), Some(2));
+    assert_eq!(settings.capabilities.geoip.database.as_deref(), Some("city.mmdb".as_ref()));
 }
 
 #[test]
