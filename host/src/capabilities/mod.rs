@@ -142,7 +142,10 @@ macro_rules! capabilities {
         impl Serialize for Settings {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 let mut map = serializer.serialize_map(None)?;
-                $(map.serialize_entry(<$capability as Capability>::TABLE, &self.$field)?;)*
+                // A capability without settings has no table: a backend may have it.
+                $(if size_of::<<$capability as Capability>::Settings>() > 0 {
+                    map.serialize_entry(<$capability as Capability>::TABLE, &self.$field)?;
+                })*
                 map.end()
             }
         }

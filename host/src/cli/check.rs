@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 
-use super::output::{Output, Style};
+use super::output::{Output, Style, needs};
 use crate::{
     capabilities::Needs,
     manifest::{Manifest, section},
@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     /// The component; a manifest `NAME.toml` beside it wins over the one inside
     file: PathBuf,
     /// The settings whose grants are looked at; without them all needs count as granted
-    #[arg(long, env = "TRELLIS_SETTINGS", value_name = "FILE")]
+    #[arg(long, env = "TRELLIS_SETTINGS", hide_env_values = true, value_name = "FILE")]
     settings: Option<PathBuf>,
 }
 
@@ -97,9 +97,7 @@ impl Report {
     }
 
     pub(super) fn show(&self, style: Style) -> String {
-        let needs = serde_json::to_value(&self.needs).unwrap_or_default();
-        let needs = needs.as_object().into_iter().flatten();
-        let needs: Vec<String> = needs.map(|(name, need)| format!("{name} {need}")).collect();
+        let needs = needs(&self.needs);
         let mut text = format!("plugin    {}\nmanifest  {}\n", self.name, self.manifest);
         let lists = [
             ("exports", &self.exports),

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 mod build;
 mod check;
 mod client;
+mod dev;
 mod error;
 mod logs;
 mod output;
@@ -35,6 +36,8 @@ pub struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
+  trellis dev                            build what is below `plugins`, serve it, watch
+  trellis serve --plugins /srv/plugins   serve components and follow their directory
   trellis build plugins --out out        every plugin below `plugins`
   trellis check out/tracker.wasm         what it is and why it would be refused
   trellis plugins                        what a running host serves
@@ -44,10 +47,10 @@ Examples:
 #[derive(Debug, Args)]
 struct Global {
     /// Print JSON instead of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 100)]
     json: bool,
     /// When to use colours
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    #[arg(long, global = true, display_order = 101, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     color: Color,
 }
 
@@ -55,18 +58,25 @@ struct Global {
 #[derive(Debug, Args)]
 struct Running {
     /// The admin API of the host, as a URL or `HOST:PORT`; found through --data when not given
-    #[arg(long, env = "TRELLIS_ADMIN_LISTEN", value_name = "URL")]
+    #[arg(long, env = "TRELLIS_ADMIN_LISTEN", hide_env_values = true, value_name = "URL")]
     admin: Option<String>,
     /// Its token; read from the data directory when not given
     #[arg(long, env = "TRELLIS_ADMIN_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// The data directory of the host
-    #[arg(long, env = "TRELLIS_HOST_DATA", default_value = "data", value_name = "DIR")]
+    #[arg(
+        long,
+        env = "TRELLIS_HOST_DATA",
+        hide_env_values = true,
+        default_value = "data",
+        value_name = "DIR"
+    )]
     data: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Dev(dev::Arguments),
     Serve(serve::Arguments),
     Build(build::Arguments),
     Check(check::Arguments),
@@ -80,6 +90,7 @@ enum Command {
 pub fn run(arguments: Arguments) -> ExitCode {
     let output = Output::new(arguments.global.color, arguments.global.json);
     let outcome = match arguments.command {
+        Command::Dev(arguments) => dev::run(arguments, &output),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Build(arguments) => build::run(arguments, &output),
         Command::Check(arguments) => check::run(arguments, &output),

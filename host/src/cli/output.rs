@@ -8,6 +8,8 @@ use std::{
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::capabilities::Needs;
+
 /// `--color`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
@@ -109,6 +111,22 @@ pub(super) fn columns(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// What a plugin asks for, a text for each capability. Migrations are too long to be shown.
+pub(super) fn needs(needs: &Needs) -> Vec<String> {
+    const LONGEST: usize = 160;
+    let shown = |(name, need): (String, serde_json::Value)| {
+        let text = format!("{name} {need}");
+        match text.char_indices().nth(LONGEST) {
+            Some((end, _)) => format!("{}...", &text[..end]),
+            None => text,
+        }
+    };
+    match serde_json::to_value(needs) {
+        Ok(serde_json::Value::Object(needs)) => needs.into_iter().map(shown).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// A moment as people read it, in UTC.

@@ -5,7 +5,7 @@ use clap::Args;
 use super::{
     Running,
     client::{Client, encode},
-    output::{Output, Style, columns, time},
+    output::{Output, Style, columns, needs, time},
 };
 use crate::{
     manifest::Bytes,
@@ -81,10 +81,6 @@ pub(super) fn listing(statuses: &[Status], style: Style) -> String {
 
 /// Everything about one plugin, a line each.
 pub(super) fn details(status: &Status, style: Style) -> String {
-    let needs = serde_json::to_value(&status.needs).unwrap_or_default();
-    let needs = needs.as_object().map(|needs| {
-        needs.iter().map(|(name, need)| format!("{name} {need}")).collect::<Vec<_>>().join(", ")
-    });
     let rows = [
         ("name", status.name.clone()),
         ("state", paint(status.state.as_str(), status.state, style)),
@@ -96,7 +92,7 @@ pub(super) fn details(status: &Status, style: Style) -> String {
         ("digest", or_dash(status.digest.as_ref())),
         ("routes", list(&status.routes)),
         ("consumes", list(&status.consumes)),
-        ("needs", needs.filter(|needs| !needs.is_empty()).unwrap_or_else(|| "-".into())),
+        ("needs", list(&needs(&status.needs))),
         ("instances", status.instances.to_string()),
         ("memory", mebibytes(status.memory)),
         ("calls", status.calls.to_string()),

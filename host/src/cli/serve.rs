@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
     /// A file of settings
-    #[arg(long, env = "TRELLIS_SETTINGS", value_name = "FILE")]
+    #[arg(long, env = "TRELLIS_SETTINGS", hide_env_values = true, value_name = "FILE")]
     settings: Option<PathBuf>,
     /// A file to write the addresses to, once ready
     #[arg(long, value_name = "FILE")]

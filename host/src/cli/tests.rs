@@ -54,6 +54,8 @@ fn help_shows_every_command_with_examples() {
     Usage: trellis [OPTIONS] <COMMAND>
 
     Commands:
+      dev      Build the plugins of a directory, serve them, and build again what is saved
+      serve    Run the plugins of a directory, and follow it as files come and go
       build    Build plugins: one file each, with its manifest inside
       check    Show what a component is and whether a host would refuse it
       plugins  Show the plugins of a running host
@@ -69,6 +71,8 @@ fn help_shows_every_command_with_examples() {
       -V, --version       Print version
 
     Examples:
+      trellis dev                            build what is below `plugins`, serve it, watch
+      trellis serve --plugins /srv/plugins   serve components and follow their directory
       trellis build plugins --out out        every plugin below `plugins`
       trellis check out/tracker.wasm         what it is and why it would be refused
       trellis plugins                        what a running host serves
@@ -87,8 +91,8 @@ fn help_of_a_command_shows_its_flags_and_examples() {
       [DIR]...  Folders of plugins, or folders above them [default: plugins]
 
     Options:
-          --json          Print JSON instead of text
           --out <DIR>     Where the components go [default: target/plugins]
+          --json          Print JSON instead of text
           --color <WHEN>  When to use colours [default: auto] [possible values: auto, always,
                           never]
       -h, --help          Print help (see more with '--help')
@@ -100,6 +104,34 @@ fn help_of_a_command_shows_its_flags_and_examples() {
     A plugin is a folder with a plugin.toml. One with a Cargo.toml is built with
     cargo for wasm32-wasip2; rustup adds the target if it is missing. One with a
     .wasm file is taken as it is.
+    "#);
+    insta::assert_snapshot!(help(&["serve"]), @r#"
+    Run the plugins of a directory, and follow it as files come and go
+
+    Usage: trellis serve [OPTIONS]
+
+    Options:
+          --plugins <DIR>      The directory of the components [default: plugins]
+          --data <DIR>         The directory of the embedded backends [default: data]
+          --listen <ADDR>      Where to answer HTTP, once or more often; port 0 takes a free
+                               one [default: 127.0.0.1:8080]
+          --admin <ADDR>       Where the admin API listens [default: 127.0.0.1:9080]
+          --settings <FILE>    A file of settings [env: TRELLIS_SETTINGS]
+          --ports-file <FILE>  A file to write the addresses to, once ready
+          --grant-needs        Grant every plugin what its manifest needs, for directories
+                               whose plugins are one's own
+          --json               Print JSON instead of text
+          --color <WHEN>       When to use colours [default: auto] [possible values: auto,
+                               always, never]
+      -h, --help               Print help (see more with '--help')
+
+    Examples:
+      trellis serve --plugins /srv/plugins --data /var/lib/trellis
+      trellis serve --listen 0.0.0.0:8080 --settings /etc/trellis.toml
+      TRELLIS_GEOIP_DATABASE=city.mmdb trellis serve
+
+    A flag wins over a variable TRELLIS_TABLE_KEY, which wins over the settings file,
+    which wins over the defaults. SIGTERM and SIGINT let requests in flight end.
     "#);
     insta::assert_snapshot!(help(&["topics"]), @r#"
     Look into topics, write to them, move their readers

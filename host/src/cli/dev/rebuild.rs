@@ -1,0 +1,138 @@
+//! Builds again what was saved.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::is_made;
+use crate::{
+    cli::{
+        build::{self, Progress, source, source::Source},
+        error,
+        output::Style,
+    },
+    manifest,
+    plugins::changes::{Changes, Settled},
+};
+
+/// The plugins of a folder, kept in step with their sources.
+pub(super) struct Rebuild {
+    folder: PathBuf,
+    out: PathBuf,
+    progress: Progress,
+    style: Style,
+}
+
+impl Rebuild {
+    pub(super) fn new(folder: PathBuf, out: PathBuf, progress: Progress, style: Style) -> Self {
+        Self { folder, out, progress, style }
+    }
+
+    /// Build these, and take away what belongs to no plugin any more. One that does not build
+    /// keeps its last component, and what is wrong is shown.
+    pub(super) fn all(&self, sources: &[Source]) {
+        for source in sources {
+            if let Err(error) = build::build(source, &self.out, &self.progress) {
+                self.progress.failed(&error::report(&error, self.style));
+            }
+        }
+    }
+
+    /// Follow the sources until the host stops.
+    pub(super) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let folder = std::path::absolute(&self.folder)?;
+        let mut changes = Changes::new(true)?;
+        changes.watch(&[folder.clone()].into());
+        let this = Arc::new(Self { folder, ..self });
+        this.remove_orphans();
+        loop {
+            let settled = tokio::select! {
+                settled = changes.next() => settled,
+                () = shutdown.cancelled() => return Ok(()),
+            };
+            let this = this.clone();
+            // Cargo is waited for, which would hold up a serving thread.
+            tokio::task::spawn_blocking(move || this.build_changed(&settled)).await?;
+        }
+    }
+
+    fn build_changed(&self, settled: &Settled) {
+        match source::find(&self.folder) {
+            Ok(sources) => {
+                let changed = affected(&sources, &self.folder, settled);
+                self.all(&changed);
+                if !changed.is_empty() {
+                    self.remove_orphans();
+                }
+            }
+            Err(error) => self.progress.failed(&error::report(&error, self.style)),
+        }
+    }
+
+    /// Remove the components of plugins whose folders are gone. While a manifest cannot be read
+    /// nobody knows whose component is whose, and all stay.
+    fn remove_orphans(&self) {
+        let Ok(sources) = source::find(&self.folder) else { return };
+        let names = sources.iter().map(|source| manifest::read_file(&source.manifest()));
+        let Ok(names) =
+            names.map(|read| Ok(read?.name)).collect::<Result<BTreeSet<_>, manifest::Problem>>()
+        else {
+            return;
+        };
+        for entry in fs::read_dir(&self.out).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            if path.extension().is_some_and(|ending| ending == "wasm") && !names.contains(stem) {
+                // It may be gone already.
+                let _ = fs::remove_file(&path);
+            }
+        }
+    }
+}
+
+/// The plugins to build again. A file outside of every plugin's folder, a library that they
+/// share, concerns all of them.
+fn affected(sources: &[Source], folder: &Path, settled: &Settled) -> Vec<Source> {
+    let Settled::Paths(paths) = settled else { return sources.to_vec() };
+    let written = |path: &&PathBuf| {
+        let below = path.strip_prefix(folder).unwrap_or(path);
+        !is_made(below)
+    };
+    let paths: Vec<&PathBuf> = paths.iter().filter(written).collect();
+    let inside = |path: &Path| sources.iter().any(|source| path.starts_with(&source.0));
+    if paths.iter().any(|path| !inside(path)) {
+        return sources.to_vec();
+    }
+    let touched = |source: &&Source| paths.iter().any(|path| path.starts_with(&source.0));
+    sources.iter().filter(touched).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built(paths: &[&str]) -> Vec<String> {
+        let sources = ["/p/a", "/p/b"].map(|path| Source(path.into()));
+        let settled = Settled::Paths(paths.iter().map(PathBuf::from).collect());
+        let affected = affected(&sources, Path::new("/p"), &settled);
+        affected.iter().map(|source| source.0.display().to_string()).collect()
+    }
+
+    #[test]
+    fn only_what_changed_is_built_again() {
+        assert_eq!(built(&["/p/a/src/lib.rs"]), ["/p/a"]);
+        assert_eq!(built(&["/p/a/plugin.toml", "/p/b/x.sql"]), ["/p/a", "/p/b"]);
+        assert_eq!(built(&["/p/sdk/src/lib.rs"]), ["/p/a", "/p/b"]);
+    }
+
+    #[test]
+    fn what_a_build_writes_starts_no_build() {
+        let none = Vec::<String>::new();
+        assert_eq!(built(&["/p/a/target/debug/x", "/p/a/.git/index", "/p/b/Cargo.lock"]), none);
+    }
+}
