@@ -143,7 +143,8 @@ impl Host {
     }
 
     pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
-        let request = http::Request::post(self.url(path)).header("content-type", "application/json");
+        let request =
+            http::Request::post(self.url(path)).header("content-type", "application/json");
         self.request(request.body(Full::new(body.into())).unwrap()).await
     }
 

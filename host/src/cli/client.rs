@@ -69,7 +69,7 @@ impl Client {
     ) -> anyhow::Result<T> {
         let response = self.send(Method::POST, path, serde_json::to_vec(body)?.into()).await?;
         let bytes = whole(response).await?;
-        serde_json::from_slice(&bytes).or_else(|_| Err(refusal(&bytes).into()))
+        serde_json::from_slice(&bytes).map_err(|_| refusal(&bytes).into())
     }
 
     /// Ask for lines and hand each over as it comes, until they end.

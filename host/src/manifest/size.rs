@@ -53,7 +53,7 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 
 /// The number with the largest unit that divides it.
 fn show(number: u64, units: &[(&str, u64)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let divides = |(_, factor): &&(&str, u64)| number != 0 && number % factor == 0;
+    let divides = |(_, factor): &&(&str, u64)| number != 0 && number.is_multiple_of(*factor);
     let (name, factor) =
         units.iter().filter(divides).max_by_key(|(_, factor)| *factor).unwrap_or(&units[0]);
     write!(f, "{}{name}", number / factor)
