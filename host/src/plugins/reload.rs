@@ -8,7 +8,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -207,7 +207,7 @@ impl Plugins {
     }
 
     /// What to try next for a file, or `None` when it is in step; then nobody follows it.
-    fn next_wanted(&self, path: &PathBuf) -> Option<(Option<Source>, u64)> {
+    fn next_wanted(&self, path: &Path) -> Option<(Option<Source>, u64)> {
         let mut entries = self.shared.entries();
         let entry = entries.get_mut(path)?;
         if self.shared.stopping.is_cancelled() || entry.wanted == entry.tried {
@@ -245,7 +245,7 @@ impl Shared {
     /// Load a file and let it take its plugin's place.
     async fn replace(
         self: &Arc<Self>,
-        path: &PathBuf,
+        path: &Path,
         source: &Source,
         number: u64,
     ) -> anyhow::Result<()> {
@@ -276,7 +276,7 @@ impl Shared {
             begun.elapsed().as_millis()
         );
         if let Some(old) = old {
-            self.watch_for_crashes(path.clone(), generation, old.clone(), saved);
+            self.watch_for_crashes(path.to_owned(), generation, old.clone(), saved);
             self.retire(old);
         }
         Ok(())
@@ -291,7 +291,7 @@ impl Shared {
     }
 
     /// Whether a generation may serve beside the others.
-    fn check(&self, new: &Arc<Generation>, path: &PathBuf) -> anyhow::Result<()> {
+    fn check(&self, new: &Arc<Generation>, path: &Path) -> anyhow::Result<()> {
         let others: Vec<Arc<Generation>> = {
             let entries = self.entries();
             for (other, entry) in entries.iter().filter(|(other, _)| *other != path) {
@@ -310,7 +310,7 @@ impl Shared {
     }
 
     /// The one moment in which a generation takes its place.
-    async fn swap(&self, path: &PathBuf, new: &Arc<Generation>) -> anyhow::Result<()> {
+    async fn swap(&self, path: &Path, new: &Arc<Generation>) -> anyhow::Result<()> {
         let _one_at_a_time = self.swap.lock().await;
         self.check(new, path)?;
         if let Some(entry) = self.entries().get_mut(path) {
@@ -329,7 +329,7 @@ impl Shared {
         self.live.send_replace(Arc::new(Live { generations }));
     }
 
-    async fn remove(self: &Arc<Self>, path: &PathBuf) {
+    async fn remove(self: &Arc<Self>, path: &Path) {
         let _one_at_a_time = self.swap.lock().await;
         let old = self.entries().get_mut(path).and_then(|entry| {
             entry.failure = None;
@@ -352,7 +352,7 @@ impl Shared {
         });
     }
 
-    fn note_failure(&self, path: &PathBuf, error: &anyhow::Error) {
+    fn note_failure(&self, path: &Path, error: &anyhow::Error) {
         let reason = format!("{error:#}");
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(path) else { return };
@@ -408,7 +408,7 @@ impl Shared {
 
     async fn revert(
         self: &Arc<Self>,
-        path: &PathBuf,
+        path: &Path,
         crashed: &Arc<Generation>,
         blueprint: super::generation::Blueprint,
         saved: Option<Vec<u8>>,
@@ -432,7 +432,7 @@ impl Shared {
         Ok(())
     }
 
-    fn is_live(&self, path: &PathBuf, generation: &Arc<Generation>) -> bool {
+    fn is_live(&self, path: &Path, generation: &Arc<Generation>) -> bool {
         let entries = self.entries();
         let live = entries.get(path).and_then(|entry| entry.live.as_ref());
         live.is_some_and(|live| Arc::ptr_eq(live, generation))
@@ -452,12 +452,12 @@ impl Entry {
         }
     }
 
-    fn name(&self, path: &PathBuf) -> String {
+    fn name(&self, path: &Path) -> String {
         let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         self.live.as_ref().map_or_else(stem, |live| live.plugin.to_string())
     }
 
-    fn status(&self, path: &PathBuf) -> Status {
+    fn status(&self, path: &Path) -> Status {
         let state = match (&self.failure, &self.live, self.busy) {
             (Some(_), _, _) => State::Failed,
             (None, Some(_), _) if self.wanted.is_none() => State::Draining,

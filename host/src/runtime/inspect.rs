@@ -73,7 +73,7 @@ pub fn surface(bytes: &[u8]) -> Result<Surface, Error> {
 }
 
 fn broken(error: wasmparser::BinaryReaderError) -> Error {
-    Error::Broken { offset: error.offset() as usize, reason: error.message().to_owned() }
+    Error::Broken { offset: error.offset(), reason: error.message().to_owned() }
 }
 
 #[cfg(test)]

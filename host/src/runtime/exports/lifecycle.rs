@@ -43,10 +43,13 @@ impl Indices {
     }
 }
 
+/// What `start` answers: nothing, or why the plugin refuses.
+type Started = (Result<(), String>,);
+
 /// The typed hooks of an instance.
 #[derive(Clone, Copy)]
 pub struct Exports {
-    start: TypedFunc<(Option<Vec<u8>>,), (Result<(), String>,)>,
+    start: TypedFunc<(Option<Vec<u8>>,), Started>,
     save: TypedFunc<(), (Vec<u8>,)>,
     stop: TypedFunc<(), ()>,
 }
