@@ -1,0 +1,179 @@
+//! A host with directories of its own.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    built::Built,
+    client::Client,
+    process::{PATIENCE, Process, pinned, tail},
+};
+
+/// `trellis serve` and where it keeps things. What it kept is there until this is dropped.
+pub struct House {
+    dir: TempDir,
+    program: PathBuf,
+    pinned: Option<String>,
+    process: Option<Process>,
+    ports: Value,
+    /// Asks this host.
+    pub client: Client,
+}
+
+impl House {
+    /// Directories, and no host yet.
+    pub fn new(built: &Built, pinned: Option<String>) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        fs::create_dir(dir.path().join("plugins"))?;
+        fs::write(dir.path().join("settings.toml"), "[grants]\ndefault = \"needs\"\n")?;
+        Ok(Self {
+            dir,
+            program: built.program(),
+            pinned,
+            process: None,
+            ports: Value::Null,
+            client: Client::default(),
+        })
+    }
+
+    /// Add lines to the operator's settings.
+    pub fn configure(&self, lines: &str) -> Result<()> {
+        let path = self.dir.path().join("settings.toml");
+        let settings = fs::read_to_string(&path)? + lines;
+        Ok(fs::write(path, settings)?)
+    }
+
+    /// Start the host and wait until it is ready.
+    pub async fn run(&mut self) -> Result<()> {
+        let (ports, log) = (self.dir.path().join("ports.json"), self.log());
+        let _ = fs::remove_file(&ports);
+        let mut command = pinned(self.program.as_os_str(), self.pinned.as_deref());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.arg("--plugins").arg(self.plugins()).arg("--data").arg(self.data());
+        command.arg("--settings").arg(self.dir.path().join("settings.toml"));
+        command.arg("--ports-file").arg(&ports);
+        let mut process = Process::start(command, &log)?;
+        self.ports = serde_json::from_str(&process.until_written(&ports, &log).await?)?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// The end that nobody is warned of.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Stop it the polite way.
+    pub async fn stop(&mut self) -> Result<()> {
+        match self.process.take() {
+            Some(process) => process.stop().await,
+            None => Ok(()),
+        }
+    }
+
+    /// The plugin directory.
+    pub fn plugins(&self) -> PathBuf {
+        self.dir.path().join("plugins")
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("host.log")
+    }
+
+    /// Where a path is served.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.ports["http"].as_str().unwrap_or_default())
+    }
+
+    /// Put a file into the plugin directory in one step.
+    pub fn install(&self, name: &str, bytes: impl AsRef<[u8]>) -> Result<()> {
+        let hidden = self.plugins().join(format!(".{name}.tmp"));
+        fs::write(&hidden, bytes)?;
+        Ok(fs::rename(&hidden, self.plugins().join(name))?)
+    }
+
+    /// Put these components into the plugin directory, each under its own name.
+    pub fn install_all(&self, components: &[PathBuf]) -> Result<()> {
+        for path in components {
+            let name = path.file_name().context("a component has a name")?.to_string_lossy();
+            self.install(&name, fs::read(path)?)?;
+        }
+        Ok(())
+    }
+
+    /// Ask the admin API.
+    pub async fn admin(&self, path: &str) -> Result<Value> {
+        let token = fs::read_to_string(self.data().join("run/admin-token"))?;
+        let address = self.ports["admin"].as_str().unwrap_or_default();
+        self.client.json(&format!("http://{address}{path}"), token.trim()).await
+    }
+
+    /// The status of a plugin.
+    pub async fn plugin(&self, name: &str) -> Result<Value> {
+        self.admin(&format!("/api/plugins/{name}")).await
+    }
+
+    /// Wait until a path is answered with 2xx; how long that took.
+    pub async fn until_served(&self, path: &str) -> Result<Duration> {
+        let begun = Instant::now();
+        loop {
+            if self.client.get(&self.url(path)).await?.0.is_success() {
+                return Ok(begun.elapsed());
+            }
+            if begun.elapsed() > PATIENCE {
+                bail!("{path} is not served:\n{}", tail(&self.log()));
+            }
+            tokio::time::sleep(Duration::from_micros(500)).await;
+        }
+    }
+
+    /// Wait until the live generation of a plugin is the one that `file` holds; how long that
+    /// took.
+    pub async fn until_live(&self, name: &str, digest: &str) -> Result<Duration> {
+        let begun = Instant::now();
+        loop {
+            let status = self.plugin(name).await;
+            match &status {
+                Ok(status) if status["live"]["digest"] == digest => return Ok(begun.elapsed()),
+                Ok(status) if status["state"] == "failed" => bail!("{name}: {status}"),
+                _ if begun.elapsed() > PATIENCE => bail!("{name}: {status:?}"),
+                _ => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        }
+    }
+
+    /// The records that a group has not finished in all partitions of a topic.
+    pub async fn lag(&self, group: &str, topic: &str) -> Result<u64> {
+        let all = self.admin("/api/lag").await?;
+        let of_group = |lag: &&Value| lag["group"] == group && lag["topic"] == topic;
+        let lags = all.as_array().context("the lag is a list")?.iter().filter(of_group);
+        Ok(lags.filter_map(|lag| lag["lag"].as_u64()).sum())
+    }
+
+    /// Its resident memory and the part of it that is no file's, in MiB.
+    pub fn memory(&self) -> Result<(f64, f64)> {
+        self.process.as_ref().context("no host is running")?.memory()
+    }
+
+    /// What it said last.
+    pub fn said(&self) -> String {
+        tail(&self.log())
+    }
+}
+
+/// The directory of a host's log inside its data directory.
+pub fn log_directory(data: &Path) -> PathBuf {
+    data.join("log")
+}

@@ -1,0 +1,109 @@
+//! `counters-consumer` and `relay-exactly-once`: a topic read to its end, beside the same code
+//! without a guest.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+
+use super::Bench;
+use crate::{
+    fill,
+    house::House,
+    native::server::seconds,
+    process::PATIENCE,
+    report::{Row, median, spread},
+};
+
+/// What is read by whom.
+struct Reading {
+    plugin: &'static str,
+    native: &'static str,
+    group: &'static str,
+    topics: &'static [&'static str],
+}
+
+/// Events counted into the plugin's own database.
+pub async fn counters(bench: &Bench, name: &str) -> Result<Vec<Row>> {
+    let reading = Reading {
+        plugin: "counters",
+        native: "counters",
+        group: "counters",
+        topics: &["events"],
+    };
+    measure(bench, name, &reading).await
+}
+
+/// Events written to another topic, exactly once.
+pub async fn relay(bench: &Bench, name: &str) -> Result<Vec<Row>> {
+    let reading = Reading {
+        plugin: "bench-relay",
+        native: "relay",
+        group: "bench-relay",
+        topics: &["relay-in", "relay-out"],
+    };
+    measure(bench, name, &reading).await
+}
+
+async fn measure(bench: &Bench, name: &str, reading: &Reading) -> Result<Vec<Row>> {
+    let full = tempfile::tempdir()?;
+    fill::fill(full.path(), reading.topics, bench.messages).await?;
+    let (mut native, mut plugin) = (Vec::new(), Vec::new());
+    for _ in 0..bench.rounds {
+        native.push(native_rate(bench, reading, full.path()).await?);
+        plugin.push(plugin_rate(bench, reading, full.path()).await?);
+    }
+    let note = format!(
+        "{} messages of about 300 bytes, ±{:.0} %",
+        bench.messages,
+        spread(&native).max(spread(&plugin))
+    );
+    let row = Row { native: Some(median(&native)), ..Row::new(name, "msg/s", median(&plugin)) };
+    Ok(vec![Row { note, ..row }])
+}
+
+async fn native_rate(bench: &Bench, reading: &Reading, full: &Path) -> Result<f64> {
+    let data = tempfile::tempdir()?;
+    fill::copy(full, data.path())?;
+    Ok(bench.messages as f64 / seconds(reading.native, data.path()).await?)
+}
+
+/// Install the plugin into a running host; from the first batch on, the time until nothing is
+/// left.
+async fn plugin_rate(bench: &Bench, reading: &Reading, full: &Path) -> Result<f64> {
+    let mut house = House::new(&bench.built, None)?;
+    fill::copy(full, &house.data())?;
+    house.run().await?;
+    house.install_all(&[bench.built.component(reading.plugin)?])?;
+    let (first, begun) = until_begun(&house, reading, bench.messages).await?;
+    loop {
+        if house.lag(reading.group, reading.topics[0]).await? == 0 {
+            break;
+        }
+        if begun.elapsed() > PATIENCE * 4 {
+            bail!("{} does not get to the end:\n{}", reading.plugin, house.said());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let rate = first as f64 / begun.elapsed().as_secs_f64();
+    house.stop().await?;
+    Ok(rate)
+}
+
+/// Wait until the group has finished something, but not all; what is left then, and when that
+/// was.
+async fn until_begun(house: &House, reading: &Reading, messages: u64) -> Result<(u64, Instant)> {
+    let begun = Instant::now();
+    loop {
+        let lag = house.lag(reading.group, reading.topics[0]).await?;
+        if lag > 0 && lag < messages {
+            return Ok((lag, Instant::now()));
+        }
+        if begun.elapsed() > PATIENCE {
+            bail!("{} does not begin:\n{}", reading.plugin, house.said());
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}

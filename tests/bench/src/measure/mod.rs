@@ -1,0 +1,116 @@
+//! What can be measured, by name.
+
+use anyhow::Result;
+
+use crate::{
+    built::Built,
+    machine,
+    report::{Row, median, spread},
+    wrk::{Outcome, Request, Wrk},
+};
+
+mod consume;
+mod drop;
+mod hello;
+mod idle;
+mod reload;
+mod tracker;
+mod wasi;
+
+/// Every name, in the order of the report.
+pub const NAMES: [&str; 13] = [
+    "http-hello",
+    "http-hello-browser",
+    "http-hello-plain",
+    "http-hello-plain-browser",
+    "wasi-http-02-hello",
+    "wasi-http-03-hello",
+    "tracker-durable",
+    "counters-consumer",
+    "relay-exactly-once",
+    "drop-to-served",
+    "drop-to-served-cached",
+    "reload-under-load",
+    "idle-plugins",
+];
+
+/// How to measure.
+pub struct Bench {
+    /// What is measured.
+    pub built: Built,
+    /// How long each run of a round takes.
+    pub seconds: u64,
+    /// How often each side has its turn.
+    pub rounds: usize,
+    /// Records that a consumer reads in a round.
+    pub messages: u64,
+    /// Whether servers and load have processors of their own.
+    pub pinned: bool,
+}
+
+impl Bench {
+    /// Take the measurement of this name: one row or several.
+    pub async fn measure(&self, name: &str) -> Result<Vec<Row>> {
+        match name {
+            "http-hello" => hello::packed(self, name, false).await,
+            "http-hello-browser" => hello::packed(self, name, true).await,
+            "http-hello-plain" => hello::plain(self, name, false).await,
+            "http-hello-plain-browser" => hello::plain(self, name, true).await,
+            "wasi-http-02-hello" => wasi::hello(self, name, "wasi-02-sync").await,
+            "wasi-http-03-hello" => wasi::hello(self, name, "wasi-03-stream").await,
+            "tracker-durable" => tracker::durable(self, name).await,
+            "counters-consumer" => consume::counters(self, name).await,
+            "relay-exactly-once" => consume::relay(self, name).await,
+            "drop-to-served" => drop::compiled(self, name).await,
+            "drop-to-served-cached" => drop::cached(self, name).await,
+            "reload-under-load" => reload::tracker(self, name).await,
+            "idle-plugins" => idle::plugins(self, name).await,
+            _ => anyhow::bail!("`{name}` is none of {}", NAMES.join(", ")),
+        }
+    }
+
+    /// The processors of servers.
+    fn server_pin(&self) -> Option<String> {
+        machine::pins().0.filter(|_| self.pinned)
+    }
+
+    fn wrk(&self, connections: u32) -> Result<Wrk> {
+        Wrk::new(machine::pins().1.filter(|_| self.pinned), connections)
+    }
+
+    /// Give each server its turn in each round, after one turn each to warm up.
+    async fn alternate(
+        &self,
+        wrk: &Wrk,
+        request: &Request,
+        urls: &[String],
+    ) -> Result<Vec<Vec<Outcome>>> {
+        let mut outcomes = vec![Vec::new(); urls.len()];
+        for url in urls {
+            wrk.run(url, request, 1).await?;
+        }
+        for _ in 0..self.rounds {
+            for (url, outcomes) in urls.iter().zip(&mut outcomes) {
+                let outcome = wrk.run(url, request, self.seconds).await?;
+                anyhow::ensure!(outcome.failed == 0.0, "{url}: {} failed", outcome.failed);
+                outcomes.push(outcome);
+            }
+        }
+        Ok(outcomes)
+    }
+}
+
+/// The middle rate of some runs.
+fn rate(outcomes: &[Outcome]) -> f64 {
+    median(&rates(outcomes))
+}
+
+fn rates(outcomes: &[Outcome]) -> Vec<f64> {
+    outcomes.iter().map(Outcome::rate).collect()
+}
+
+/// How far the runs of all sides lie from their middles, for the note.
+fn noise(outcomes: &[Vec<Outcome>]) -> String {
+    let widest = outcomes.iter().map(|runs| spread(&rates(runs))).fold(0.0, f64::max);
+    format!("±{widest:.0} %")
+}

@@ -1,0 +1,102 @@
+//! The same work without a plugin: each is a program of its own, as the host is.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use axum::Router;
+use clap::Subcommand;
+use tokio::net::TcpListener;
+use trellis::backends::log::embedded::{Embedded, Settings};
+
+use crate::house::log_directory;
+
+mod counters;
+mod hello;
+mod reading;
+mod relay;
+pub mod server;
+mod tracker;
+
+/// A native program.
+#[derive(Debug, Subcommand)]
+pub enum Native {
+    /// Answers `Hello, world!`.
+    Hello {
+        /// Where to write the address once it listens.
+        #[arg(long)]
+        ports_file: PathBuf,
+    },
+    /// Stores events in the topic `raw`.
+    Tracker {
+        /// Where to write the address once it listens.
+        #[arg(long)]
+        ports_file: PathBuf,
+        /// The data directory of a host that does not run.
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Relays `relay-in` to `relay-out` and says how long that took.
+    Relay {
+        /// The data directory of a host that does not run.
+        #[arg(long)]
+        data: PathBuf,
+        /// Where to write the seconds.
+        #[arg(long)]
+        result: PathBuf,
+    },
+    /// Counts the topic `events` and says how long that took.
+    Counters {
+        /// The data directory of a host that does not run.
+        #[arg(long)]
+        data: PathBuf,
+        /// Where to write the seconds.
+        #[arg(long)]
+        result: PathBuf,
+    },
+}
+
+impl Native {
+    /// Run until it is done or killed.
+    pub async fn run(self) -> Result<()> {
+        match self {
+            Self::Hello { ports_file } => serve(hello::router(), &ports_file).await,
+            Self::Tracker { ports_file, data } => {
+                serve(tracker::router(open(&data).await?), &ports_file).await
+            }
+            Self::Relay { data, result } => {
+                let log = open(&data).await?;
+                let seconds = relay::run(&log).await?;
+                log.close().await;
+                Ok(std::fs::write(result, seconds.to_string())?)
+            }
+            Self::Counters { data, result } => {
+                let log = open(&data).await?;
+                let seconds = counters::run(&log, &data).await?;
+                log.close().await;
+                Ok(std::fs::write(result, seconds.to_string())?)
+            }
+        }
+    }
+}
+
+async fn open(data: &Path) -> Result<Embedded> {
+    Ok(Embedded::open(Settings::new(log_directory(data))).await?)
+}
+
+async fn serve(router: Router, ports_file: &Path) -> Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let unfinished = ports_file.with_extension("new");
+    std::fs::write(&unfinished, listener.local_addr()?.to_string())?;
+    std::fs::rename(&unfinished, ports_file)?;
+    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    Ok(axum::serve(tcp_nodelay(listener), service).await?)
+}
+
+/// Answers leave at once, as the host's do.
+fn tcp_nodelay(listener: TcpListener) -> impl axum::serve::Listener<Io = tokio::net::TcpStream, Addr = std::net::SocketAddr> {
+    use axum::serve::ListenerExt;
+    listener.tap_io(|stream| {
+        // Without it the answer comes a little later, that is all.
+        let _ = stream.set_nodelay(true);
+    })
+}

@@ -1,0 +1,100 @@
+//! Programs that run while something is measured, and end with it.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+/// How long anything may take to start or to stop.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A command that runs on these processors only.
+pub fn pinned(program: &OsStr, processors: Option<&str>) -> Command {
+    let Some(processors) = processors else { return Command::new(program) };
+    let mut command = Command::new("taskset");
+    command.args(["-c", processors]).arg(program);
+    command
+}
+
+/// A program that is killed when this is dropped.
+pub struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Start it; what it says goes to `log`.
+    pub fn start(mut command: Command, log: &Path) -> Result<Self> {
+        let log = fs::File::options().create(true).append(true).open(log)?;
+        let started = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
+        Ok(Self { child: started.with_context(|| format!("{command:?} does not start"))? })
+    }
+
+    /// Wait until `file` is there, which a program writes once it is ready.
+    pub async fn until_written(&mut self, file: &Path, log: &Path) -> Result<String> {
+        let begun = Instant::now();
+        loop {
+            match fs::read_to_string(file) {
+                Ok(text) if !text.is_empty() => return Ok(text),
+                _ => {}
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("it ended with {status}:\n{}", tail(log));
+            }
+            if begun.elapsed() > PATIENCE {
+                bail!("it is not ready after {PATIENCE:?}:\n{}", tail(log));
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Its resident memory and the part of it that is no file's, in MiB.
+    pub fn memory(&self) -> Result<(f64, f64)> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let mib = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let kib = line.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
+            kib.map(|kib| kib / 1024.0).with_context(|| format!("no {name} in {status}"))
+        };
+        Ok((mib("VmRSS")?, mib("RssAnon")?))
+    }
+
+    /// The end that nobody is warned of.
+    pub fn kill(&mut self) {
+        // A program that has ended already is what was wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Ask it to stop and wait until it has.
+    pub async fn stop(mut self) -> Result<()> {
+        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        }
+        let begun = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if begun.elapsed() > PATIENCE {
+                bail!("it does not stop");
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The end of a log.
+pub fn tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
+}
