@@ -18,11 +18,22 @@ impl Built {
     /// Build the program, the plugins and the components of this directory. What is there already
     /// is not built again.
     pub fn make() -> Result<Self> {
-        let binaries = env::current_exe()?.parent().context("a program has a directory")?.to_owned();
+        let binaries =
+            env::current_exe()?.parent().context("a program has a directory")?.to_owned();
         let components = binaries.join("bench-components");
         let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
         // Together with this program: the same features, so that nothing is compiled twice.
-        cargo.args(["build", "--quiet", "--release", "-p", "trellis", "-p", "bench", "--bin", "trellis"]);
+        cargo.args([
+            "build",
+            "--quiet",
+            "--release",
+            "-p",
+            "trellis",
+            "-p",
+            "bench",
+            "--bin",
+            "trellis",
+        ]);
         run(cargo.current_dir(root()))?;
         let built = Self { binaries, components };
         let mut build = Command::new(built.program());
@@ -62,7 +73,9 @@ pub fn root() -> PathBuf {
 pub fn peers() -> Result<PathBuf> {
     let cache = match env::var_os("TRELLIS_CACHE") {
         Some(cache) => PathBuf::from(cache),
-        None => PathBuf::from(env::var_os("HOME").context("HOME is not set")?).join(".cache/trellis"),
+        None => {
+            PathBuf::from(env::var_os("HOME").context("HOME is not set")?).join(".cache/trellis")
+        }
     };
     let peers = cache.join("peers");
     fs::create_dir_all(&peers)?;

@@ -87,7 +87,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     until_done(&house).await?;
     let counted = counted(&house).await?;
     house.stop().await?;
-    let (raw, events) = (numbers(&house.data(), "raw").await?, numbers(&house.data(), "events").await?);
+    let (raw, events) =
+        (numbers(&house.data(), "raw").await?, numbers(&house.data(), "events").await?);
     check(&sent, &raw, &events, &counted)?;
     println!(
         "{} crashes: {} acknowledged events all there, {} of {} unanswered ones as well, each once; \

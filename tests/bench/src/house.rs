@@ -43,13 +43,6 @@ impl House {
         })
     }
 
-    /// Add lines to the operator's settings.
-    pub fn configure(&self, lines: &str) -> Result<()> {
-        let path = self.dir.path().join("settings.toml");
-        let settings = fs::read_to_string(&path)? + lines;
-        Ok(fs::write(path, settings)?)
-    }
-
     /// Start the host and wait until it is ready.
     pub async fn run(&mut self) -> Result<()> {
         let (ports, log) = (self.dir.path().join("ports.json"), self.log());

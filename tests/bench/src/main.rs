@@ -132,6 +132,7 @@ fn chosen(asked: &[String]) -> Result<Vec<&'static str>> {
         let known = measure::NAMES.iter().any(|known| known.starts_with(name));
         ensure!(known, "`{name}` is none of {}", measure::NAMES.join(", "));
     }
-    let wanted = |known: &&&str| asked.is_empty() || asked.iter().any(|name| known.starts_with(name));
+    let wanted =
+        |known: &&&str| asked.is_empty() || asked.iter().any(|name| known.starts_with(name));
     Ok(measure::NAMES.iter().filter(wanted).copied().collect())
 }

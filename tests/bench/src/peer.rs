@@ -43,14 +43,22 @@ pub fn install() -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo.args(["install", "wasmtime-cli", "--version", VERSION, "--locked"]);
     cargo.args(["--no-default-features", "--features", FEATURES]);
-    cargo.arg("--root").arg(built::peers()?).arg("--target-dir").arg(built::peers()?.join("target"));
+    cargo
+        .arg("--root")
+        .arg(built::peers()?)
+        .arg("--target-dir")
+        .arg(built::peers()?.join("target"));
     run(&mut cargo)
 }
 
 impl Peer {
     /// Serve a component with pooling and reuse; `caching` keeps what was compiled in this
     /// directory.
-    pub async fn serve(component: &Path, pins: Option<&str>, caching: Option<&Path>) -> Result<Self> {
+    pub async fn serve(
+        component: &Path,
+        pins: Option<&str>,
+        caching: Option<&Path>,
+    ) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let log = dir.path().join("log");
         let port = free_port()?;
@@ -66,7 +74,8 @@ impl Peer {
         } else {
             command.args(["-C", "cache=n"]);
         }
-        let process = Process::start({ command.arg(component); command }, &log)?;
+        command.arg(component);
+        let process = Process::start(command, &log)?;
         Ok(Self { process, dir, port })
     }
 

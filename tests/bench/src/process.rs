@@ -57,7 +57,8 @@ impl Process {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let mib = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            let kib = line.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
+            let kib =
+                line.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
             kib.map(|kib| kib / 1024.0).with_context(|| format!("no {name} in {status}"))
         };
         Ok((mib("VmRSS")?, mib("RssAnon")?))

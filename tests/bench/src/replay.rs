@@ -51,7 +51,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let bytes = fs::read(&arguments.file).context("the access log cannot be read")?;
     let text = String::from_utf8_lossy(&bytes);
     let requests = text.lines().enumerate().map(|(number, line)| {
-        let line = Line::parse(line).with_context(|| format!("line {} is no request", number + 1))?;
+        let line =
+            Line::parse(line).with_context(|| format!("line {} is no request", number + 1))?;
         line.request(arguments.to.trim_end_matches('/'), &arguments.under)
             .with_context(|| format!("line {} cannot be asked for", number + 1))
     });
@@ -60,7 +61,12 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let client = Arc::new(Client::default());
     let statuses = stream::iter(requests).map(|request| {
         let client = Arc::clone(&client);
-        async move { client.send(request).await.map_or_else(|error| format!("{error:#}"), |(status, _)| status.as_u16().to_string()) }
+        async move {
+            client.send(request).await.map_or_else(
+                |error| format!("{error:#}"),
+                |(status, _)| status.as_u16().to_string(),
+            )
+        }
     });
     let statuses: Vec<String> = statuses.buffer_unordered(arguments.concurrency).collect().await;
     report(sent, &statuses, begun.elapsed(), arguments.json)
@@ -75,9 +81,14 @@ fn report(sent: usize, statuses: &[String], took: Duration, json: bool) -> Resul
         counts.iter().filter(|(status, _)| status.starts_with('2')).map(|(_, count)| count).sum();
     let (failed, seconds) = (sent - accepted, took.as_secs_f64());
     if json {
-        println!("{}", serde_json::json!({"sent": sent, "accepted": accepted, "failed": failed, "seconds": seconds, "answers": counts}));
+        println!(
+            "{}",
+            serde_json::json!({"sent": sent, "accepted": accepted, "failed": failed, "seconds": seconds, "answers": counts})
+        );
     } else {
-        println!("{sent} requests in {seconds:.2} s: {accepted} accepted, {failed} failed {counts:?}");
+        println!(
+            "{sent} requests in {seconds:.2} s: {accepted} accepted, {failed} failed {counts:?}"
+        );
     }
     ensure!(failed == 0, "{failed} requests failed");
     Ok(())

@@ -27,12 +27,8 @@ struct Reading {
 
 /// Events counted into the plugin's own database.
 pub async fn counters(bench: &Bench, name: &str) -> Result<Vec<Row>> {
-    let reading = Reading {
-        plugin: "counters",
-        native: "counters",
-        group: "counters",
-        topics: &["events"],
-    };
+    let reading =
+        Reading { plugin: "counters", native: "counters", group: "counters", topics: &["events"] };
     measure(bench, name, &reading).await
 }
 

@@ -1,6 +1,9 @@
 //! `drop-to-served`: from a file that is renamed into the plugin directory to the first answer.
 
-use std::{fs, time::{Duration, Instant}};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
 

@@ -33,6 +33,7 @@ async fn measure(bench: &Bench, name: &str, plugin: &str, browser: bool) -> Resu
     let request = Request { headers, body: None };
     let urls = [native.url("/bench-hello"), house.url(&path)];
     let outcomes = bench.alternate(&bench.wrk(64)?, &request, &urls).await?;
-    let row = Row { native: Some(rate(&outcomes[0])), ..Row::new(name, "req/s", rate(&outcomes[1])) };
+    let row =
+        Row { native: Some(rate(&outcomes[0])), ..Row::new(name, "req/s", rate(&outcomes[1])) };
     Ok(vec![Row { note: noise(&outcomes), ..row }])
 }

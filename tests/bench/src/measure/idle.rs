@@ -1,6 +1,9 @@
 //! `idle-plugins`: what installed plugins cost that have little or nothing to do.
 
-use std::{fs, time::{Duration, Instant}};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -55,7 +58,8 @@ async fn installed(bench: &Bench, count: u64, different: u64) -> Result<House> {
     let hello = fs::read(bench.built.component("bench-hello")?)?;
     for number in 0..count {
         let component = variant(&hello, number % different);
-        let manifest = format!("name = \"idle-{number}\"\n[http]\nroutes = [\"{}\"]\n", path(number));
+        let manifest =
+            format!("name = \"idle-{number}\"\n[http]\nroutes = [\"{}\"]\n", path(number));
         fs::write(house.plugins().join(format!("idle-{number}.wasm")), component)?;
         fs::write(house.plugins().join(format!("idle-{number}.toml")), manifest)?;
     }

@@ -29,7 +29,8 @@ pub async fn tracker(bench: &Bench, name: &str) -> Result<Vec<Row>> {
     let url = house.url("/t/purchase");
     wrk.run(&url, &request(), 2).await?;
     let new = swapped(bench, &house, &wrk, name, |number| number).await?;
-    let known = swapped(bench, &house, &wrk, &format!("{name}-cached"), |number| number % 2).await?;
+    let known =
+        swapped(bench, &house, &wrk, &format!("{name}-cached"), |number| number % 2).await?;
     Ok(vec![new, known])
 }
 
@@ -41,7 +42,8 @@ async fn swapped(
     version: fn(u64) -> u64,
 ) -> Result<Row> {
     let url = house.url("/t/purchase");
-    let quiet = wrk.run(&url, &request(), bench.seconds.max(5)).await?;
+    let event = request();
+    let quiet = wrk.run(&url, &event, bench.seconds.max(5)).await?;
     let original = fs::read(bench.built.component("tracker")?)?;
     let swaps = async {
         for number in 1..=SWAPS {
@@ -57,7 +59,7 @@ async fn swapped(
     let mut done = false;
     while !done {
         // A run ends by itself; the last one may outlast the swaps.
-        let mut run = std::pin::pin!(wrk.run(&url, &request(), 5));
+        let mut run = std::pin::pin!(wrk.run(&url, &event, 5));
         let outcome = loop {
             tokio::select! {
                 outcome = &mut run => break outcome?,

@@ -46,7 +46,8 @@ pub async fn durable(bench: &Bench, name: &str) -> Result<Vec<Row>> {
         p99(&outcomes[0]),
         filesystem(data.path()).unwrap_or_else(|| "an unknown filesystem".into()),
     );
-    let row = Row { native: Some(rate(&outcomes[0])), ..Row::new(name, "req/s", rate(&outcomes[1])) };
+    let row =
+        Row { native: Some(rate(&outcomes[0])), ..Row::new(name, "req/s", rate(&outcomes[1])) };
     Ok(vec![Row { note, ..row }])
 }
 

@@ -1,16 +1,18 @@
 //! The same work without a plugin: each is a program of its own, as the host is.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
-use axum::Router;
+use axum::serve::{ListenerExt, TapIo};
 use clap::Subcommand;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use trellis::backends::log::embedded::{Embedded, Settings};
 
 use crate::house::log_directory;
 
-mod counters;
 mod hello;
 mod reading;
 mod relay;
@@ -44,34 +46,23 @@ pub enum Native {
         #[arg(long)]
         result: PathBuf,
     },
-    /// Counts the topic `events` and says how long that took.
-    Counters {
-        /// The data directory of a host that does not run.
-        #[arg(long)]
-        data: PathBuf,
-        /// Where to write the seconds.
-        #[arg(long)]
-        result: PathBuf,
-    },
 }
 
 impl Native {
     /// Run until it is done or killed.
     pub async fn run(self) -> Result<()> {
         match self {
-            Self::Hello { ports_file } => serve(hello::router(), &ports_file).await,
+            Self::Hello { ports_file } => {
+                Ok(axum::serve(listen(&ports_file).await?, hello::router()).await?)
+            }
             Self::Tracker { ports_file, data } => {
-                serve(tracker::router(open(&data).await?), &ports_file).await
+                let router = tracker::router(open(&data).await?);
+                let service = router.into_make_service_with_connect_info::<SocketAddr>();
+                Ok(axum::serve(listen(&ports_file).await?, service).await?)
             }
             Self::Relay { data, result } => {
                 let log = open(&data).await?;
                 let seconds = relay::run(&log).await?;
-                log.close().await;
-                Ok(std::fs::write(result, seconds.to_string())?)
-            }
-            Self::Counters { data, result } => {
-                let log = open(&data).await?;
-                let seconds = counters::run(&log, &data).await?;
                 log.close().await;
                 Ok(std::fs::write(result, seconds.to_string())?)
             }
@@ -83,20 +74,14 @@ async fn open(data: &Path) -> Result<Embedded> {
     Ok(Embedded::open(Settings::new(log_directory(data))).await?)
 }
 
-async fn serve(router: Router, ports_file: &Path) -> Result<()> {
+/// Listen on a free port and say which; answers leave at once, as the host's do.
+async fn listen(ports_file: &Path) -> Result<TapIo<TcpListener, fn(&mut TcpStream)>> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let unfinished = ports_file.with_extension("new");
     std::fs::write(&unfinished, listener.local_addr()?.to_string())?;
     std::fs::rename(&unfinished, ports_file)?;
-    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
-    Ok(axum::serve(tcp_nodelay(listener), service).await?)
-}
-
-/// Answers leave at once, as the host's do.
-fn tcp_nodelay(listener: TcpListener) -> impl axum::serve::Listener<Io = tokio::net::TcpStream, Addr = std::net::SocketAddr> {
-    use axum::serve::ListenerExt;
-    listener.tap_io(|stream| {
+    Ok(listener.tap_io(|stream| {
         // Without it the answer comes a little later, that is all.
         let _ = stream.set_nodelay(true);
-    })
+    }))
 }
