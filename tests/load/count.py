@@ -5,8 +5,8 @@
     tests/load/count.py access.log --compare http://127.0.0.1:8080    and compares
 
 Knows nothing of the host: it reads the file, takes the last segment of each path as the type of the
-event, and counts types, actions, addresses and, with `--mmdb FILE`, countries (which needs the
-Python package `maxminddb`).
+event, and counts types with actions, addresses and, with `--mmdb FILE`, countries (which needs the
+Python package `maxminddb`; without it they are not compared).
 """
 
 import argparse
@@ -62,27 +62,26 @@ def count(file, mmdb):
         total += 1
         kinds[f"{kind}[{action}]" if action else kind] += 1
         ips[ip] += 1
-        if text and kind in ("offr", "preview"):
+        if text and (kind, action) == ("offr", "preview"):
             searches[text] += 1
-    counts = {"events": total, "event_counter": kinds, "ip": ips, "search_counter": searches}
+    metadata = collections.Counter({f"ip[{ip}]": times for ip, times in ips.items()})
     if mmdb:
-        counts["country"] = countries_of(ips, mmdb)
-    return counts
+        for country, times in countries_of(ips, mmdb).items():
+            metadata[f"country[{country}]"] = times
+    counters = {"event_counter": kinds, "metadata": metadata, "search_counter": searches}
+    return {"events": total, **counters}
 
 
 def answered(base, consumer):
     """What a consumer answers."""
-    with urllib.request.urlopen(f"{base}/consumers/{consumer}/data") as answer:
-        return {key: value for key, value in json.load(answer)["data"]}
+    with urllib.request.urlopen(f"{base}/consumers/{consumer}/data?limit=100000") as answer:
+        return dict(json.load(answer)["data"])
 
 
-def settled(base, total, seconds):
-    """The counts of types, once they add up to as many as were sent."""
+def settle(base, total, seconds):
+    """Wait until as many events are counted as were sent."""
     deadline = time.monotonic() + seconds
-    while True:
-        found = answered(base, "event_counter")
-        if sum(found.values()) >= total or time.monotonic() > deadline:
-            return found
+    while answered(base, "stats").get("total", 0) < total and time.monotonic() < deadline:
         time.sleep(0.1)
 
 
@@ -109,9 +108,14 @@ def main():
         print(json.dumps(counts, indent=1, sort_keys=True, ensure_ascii=False))
         return
     base = arguments.compare.rstrip("/")
-    kinds = settled(base, counts["events"], arguments.wait)
-    equal = compare("event_counter", counts["event_counter"], kinds)
-    sys.exit(0 if equal else 1)
+    settle(base, counts["events"], arguments.wait)
+    found = {name: answered(base, name) for name in ("event_counter", "metadata", "search_counter")}
+    known = ("ip[", "country[") if arguments.mmdb else ("ip[",)
+    found["metadata"] = {k: n for k, n in found["metadata"].items() if k.startswith(known)}
+    equal = [compare(name, counts[name], found[name]) for name in found]
+    total = answered(base, "stats").get("total")
+    print(f"stats: {counts['events']} events in the file, {total} counted")
+    sys.exit(0 if all(equal) and total == counts["events"] else 1)
 
 
 if __name__ == "__main__":

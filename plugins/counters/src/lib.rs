@@ -12,6 +12,7 @@ mod store;
 
 pub use counts::{Counts, Window};
 pub use scan::{Fields, NoEvent, Text};
+pub use store::upserts;
 
 use trellis_sdk::consumer::{Batch, Failure};
 

@@ -52,9 +52,14 @@ type Row = (String, i64);
 
 /// Add what a batch counted, in one call.
 pub fn add(counts: Counts<'_>) -> Result<(), Error> {
-    if counts.total() == 0 {
-        return Ok(());
+    match counts.total() {
+        0 => Ok(()),
+        _ => upserts(&counts, sql::batch).map(drop),
     }
+}
+
+/// Hand over the statements that add what a batch counted.
+pub fn upserts<T>(counts: &Counts<'_>, run: impl FnOnce(&[Statement<'_>]) -> T) -> T {
     let mut upserts = Vec::new();
     let tables = [
         (Table::Events, counts.events()),
@@ -72,7 +77,7 @@ pub fn add(counts: Counts<'_>) -> Result<(), Error> {
     upserts.push((Cow::Borrowed(ADD_PROGRESS), progress.map(Param::Integer).to_vec()));
     let statements: Vec<_> =
         upserts.iter().map(|(sql, params)| Statement { sql, params }).collect();
-    sql::batch(&statements).map(drop)
+    run(&statements)
 }
 
 /// A statement with its parameters.

@@ -123,17 +123,17 @@ async fn client(client: crate::client::Client, url: String, next: Arc<AtomicU64>
 /// Wait until both consumers have finished everything.
 async fn until_done(house: &House) -> Result<()> {
     let begun = Instant::now();
-    let mut quiet = 0;
-    while quiet < 5 {
-        let left = house.lag("enricher", "raw").await? + house.lag("counters", "events").await?;
-        // The enricher's last events appear just before its lag is nothing.
-        quiet = if left == 0 { quiet + 1 } else { 0 };
+    loop {
+        // The enricher's records and its offset appear together, so what follows is all of them.
+        let left = house.lag("enricher", "raw").await?;
+        if left == 0 && house.counted().await? == house.records("events").await? {
+            return Ok(());
+        }
         if begun.elapsed() > PATIENCE {
-            bail!("{left} records are not finished:\n{}", house.said());
+            bail!("{left} records are left after {PATIENCE:?}:\n{}", house.said());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    Ok(())
 }
 
 /// What the counters answer, by kind.

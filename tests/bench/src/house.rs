@@ -155,6 +155,28 @@ impl House {
         Ok(lags.filter_map(|lag| lag["lag"].as_u64()).sum())
     }
 
+    /// How many records a topic holds.
+    pub async fn records(&self, topic: &str) -> Result<u64> {
+        let topics = self.admin("/api/topics").await?;
+        let all = topics.as_array().context("the topics are a list")?;
+        let found = all.iter().find(|found| found["name"] == topic);
+        let ranges = found.and_then(|found| found["ranges"].as_array()).into_iter().flatten();
+        let count = |range: &Value| Some(range["end"].as_u64()? - range["start"].as_u64()?);
+        Ok(ranges.filter_map(count).sum())
+    }
+
+    /// How many events the plugin `counters` has counted; none before it serves.
+    pub async fn counted(&self) -> Result<u64> {
+        let (status, body) = self.client.get(&self.url("/consumers/stats/data")).await?;
+        if !status.is_success() {
+            return Ok(0);
+        }
+        let answer: Value = serde_json::from_slice(&body)?;
+        let pairs = answer["data"].as_array().context("`data` is a list")?;
+        let total = pairs.iter().find(|pair| pair[0] == "total").context("no `total`")?;
+        total[1].as_u64().context("`total` is a number")
+    }
+
     /// Its resident memory and the part of it that is no file's, in MiB.
     pub fn memory(&self) -> Result<(f64, f64)> {
         self.process.as_ref().context("no host is running")?.memory()

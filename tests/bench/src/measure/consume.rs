@@ -19,22 +19,37 @@ use crate::{
 
 /// What is read by whom.
 struct Reading {
+    progress: Progress,
     plugin: &'static str,
     native: &'static str,
     group: &'static str,
     topics: &'static [&'static str],
 }
 
+/// Where it shows how much is done.
+enum Progress {
+    /// In the group's offsets.
+    Offsets,
+    /// In what the counters answer: their offsets lie in the database.
+    Counted,
+}
+
 /// Events counted into the plugin's own database.
 pub async fn counters(bench: &Bench, name: &str) -> Result<Vec<Row>> {
-    let reading =
-        Reading { plugin: "counters", native: "counters", group: "counters", topics: &["events"] };
+    let reading = Reading {
+        progress: Progress::Counted,
+        plugin: "counters",
+        native: "counters",
+        group: "counters",
+        topics: &["events"],
+    };
     measure(bench, name, &reading).await
 }
 
 /// Events written to another topic, exactly once.
 pub async fn relay(bench: &Bench, name: &str) -> Result<Vec<Row>> {
     let reading = Reading {
+        progress: Progress::Offsets,
         plugin: "bench-relay",
         native: "relay",
         group: "bench-relay",
@@ -75,7 +90,7 @@ async fn plugin_rate(bench: &Bench, reading: &Reading, full: &Path) -> Result<f6
     house.install_all(&[bench.built.component(reading.plugin)?])?;
     let (first, begun) = until_begun(&house, reading, bench.messages).await?;
     loop {
-        if house.lag(reading.group, reading.topics[0]).await? == 0 {
+        if left(&house, reading, bench.messages).await? == 0 {
             break;
         }
         if begun.elapsed() > PATIENCE * 4 {
@@ -88,14 +103,22 @@ async fn plugin_rate(bench: &Bench, reading: &Reading, full: &Path) -> Result<f6
     Ok(rate)
 }
 
+/// How many messages are not finished.
+async fn left(house: &House, reading: &Reading, messages: u64) -> Result<u64> {
+    match reading.progress {
+        Progress::Offsets => house.lag(reading.group, reading.topics[0]).await,
+        Progress::Counted => Ok(messages.saturating_sub(house.counted().await?)),
+    }
+}
+
 /// Wait until the group has finished something, but not all; what is left then, and when that
 /// was.
 async fn until_begun(house: &House, reading: &Reading, messages: u64) -> Result<(u64, Instant)> {
     let begun = Instant::now();
     loop {
-        let lag = house.lag(reading.group, reading.topics[0]).await?;
-        if lag > 0 && lag < messages {
-            return Ok((lag, Instant::now()));
+        let left = left(house, reading, messages).await?;
+        if left > 0 && left < messages {
+            return Ok((left, Instant::now()));
         }
         if begun.elapsed() > PATIENCE {
             bail!("{} does not begin:\n{}", reading.plugin, house.said());

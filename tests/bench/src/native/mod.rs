@@ -13,6 +13,7 @@ use trellis::backends::log::embedded::{Embedded, Settings};
 
 use crate::house::log_directory;
 
+mod counters;
 mod hello;
 mod reading;
 mod relay;
@@ -46,6 +47,15 @@ pub enum Native {
         #[arg(long)]
         result: PathBuf,
     },
+    /// Counts the topic `events` into a database and says how long that took.
+    Counters {
+        /// The data directory of a host that does not run.
+        #[arg(long)]
+        data: PathBuf,
+        /// Where to write the seconds.
+        #[arg(long)]
+        result: PathBuf,
+    },
 }
 
 impl Native {
@@ -63,6 +73,12 @@ impl Native {
             Self::Relay { data, result } => {
                 let log = open(&data).await?;
                 let seconds = relay::run(&log).await?;
+                log.close().await;
+                Ok(std::fs::write(result, seconds.to_string())?)
+            }
+            Self::Counters { data, result } => {
+                let log = open(&data).await?;
+                let seconds = counters::run(&log, &data).await?;
                 log.close().await;
                 Ok(std::fs::write(result, seconds.to_string())?)
             }
