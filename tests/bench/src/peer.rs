@@ -48,7 +48,8 @@ pub fn install() -> Result<()> {
         .arg(built::peers()?)
         .arg("--target-dir")
         .arg(built::peers()?.join("target"));
-    run(&mut cargo)
+    // Settings of cargo that lie in a directory around this one do not concern it.
+    run(cargo.current_dir(built::peers()?))
 }
 
 impl Peer {
