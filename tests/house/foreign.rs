@@ -60,7 +60,11 @@ async fn a_foreign_component_answers_again_and_again_and_many_at_a_time() {
         for _ in 0..10 {
             let answers = futures_util::future::join_all((0..32).map(|_| host.get(&path))).await;
             for answer in answers {
-                assert_eq!((answer.status, answer.text().as_str()), (200, "Hello, WASI!"), "{name}");
+                assert_eq!(
+                    (answer.status, answer.text().as_str()),
+                    (200, "Hello, WASI!"),
+                    "{name}"
+                );
             }
         }
     }

@@ -8,6 +8,7 @@
 
 mod doors;
 mod faults;
+mod foreign;
 mod reload;
 mod support;
 mod walk;
