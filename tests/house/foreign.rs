@@ -27,7 +27,8 @@ async fn host_with(names: &[&str]) -> Host {
 /// A host whose only plugin is this component, with every path of the host.
 async fn host_of(name: &str) -> Host {
     let host = Host::start(&[]).await;
-    let manifest = format!("name = \"{name}\"\n[http]\nroutes = [\"/{{*path}}\"]\n");
+    let manifest =
+        format!("name = \"{name}\"\n[http]\nmax-body = \"8MiB\"\nroutes = [\"/{{*path}}\"]\n");
     host.install(&format!("{name}.toml"), manifest);
     host.install(&format!("{name}.wasm"), foreign(name));
     host.until("/", |answer| answer.status == 200).await;

@@ -145,13 +145,12 @@ fn check_import(manifest: &Manifest, import: &str) -> Result<(), Refusal> {
     }
 }
 
+/// The packages of `wit/`, whose records some of a component's own exports use.
+const PACKAGES: &[&str] = &["trellis:http", "trellis:kafka", "trellis:storage", "trellis:plugin"];
+
 fn is_types_of_an_offered_package(import: &str) -> bool {
-    let Some((package, "types")) = import.split('@').next().and_then(|name| name.split_once('/'))
-    else {
-        return false;
-    };
-    capabilities::interfaces()
-        .any(|(name, _, _)| name.strip_prefix(package).is_some_and(|rest| rest.starts_with('/')))
+    let interface = import.split('@').next().unwrap_or(import);
+    interface.strip_suffix("/types").is_some_and(|package| PACKAGES.contains(&package))
 }
 
 fn similarity(a: &str, b: &str) -> f64 {
@@ -223,6 +222,7 @@ mod tests {
     #[test]
     fn shared_records_take_no_need() {
         check("", "name = \"hits\"", "trellis:kafka/types@0.1.0").unwrap();
+        check("", "name = \"hits\"", "trellis:http/types@0.1.0").unwrap();
         check("", "name = \"hits\"", "trellis:nothing/types@0.1.0").unwrap_err();
     }
 
