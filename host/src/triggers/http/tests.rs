@@ -132,7 +132,7 @@ async fn odd_targets_are_answered_and_not_routed() {
         ("GET * HTTP/1.1\r\nhost: a", "400"),
         ("CONNECT a:443 HTTP/1.1\r\nhost: a", "405"),
         ("GET /%zz HTTP/1.1\r\nhost: a", "400"),
-        ("GET /%ff HTTP/1.1\r\nhost: a", "400"),
+        ("GET /%ff HTTP/1.1\r\nhost: a", "404"),
         ("GET / HTTP/1.1\r\nhost: a\r\nhost: b", "400"),
         ("GET / HTTP/1.1", "400"),
         ("GET / HTTP/1.0", "404"),
