@@ -104,6 +104,9 @@ impl Host {
 /// shortest form; with the address if it is one.
 fn normal(host: &str) -> Option<(String, Option<IpAddr>)> {
     let host = host.strip_suffix('.').unwrap_or(host);
+    if host.starts_with('.') || host.ends_with('.') || host.contains("..") {
+        return None;
+    }
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     if let Ok(address) = bare.unwrap_or(host).parse::<IpAddr>() {
         let shown = match address {
@@ -235,6 +238,13 @@ mod tests {
         assert!(!covers("*.example.org", "example.org"));
         assert!(!covers("*.example.org", "*"));
         assert!(!covers("a.example.org", "*.a.example.org"));
+    }
+
+    #[test]
+    fn a_name_with_an_empty_part_is_no_host() {
+        for text in ["..", ".", "a..b", ".a", "*.a..", "a.."] {
+            assert!(text.parse::<Pattern>().is_err(), "{text}");
+        }
     }
 
     proptest::proptest! {

@@ -12,8 +12,9 @@ trellis_sdk::consumer!(mirror);
 
 /// What was asked, line by line; a POST also goes to the topic `source`, one record a line.
 pub fn answer(request: Request<'_>) -> Response {
-    let mut headers: Vec<_> = request.headers().collect();
-    headers.retain(|(name, _)| name.starts_with("x-test"));
+    let ours = request.headers().filter(|(name, _)| name.starts_with("x-test"));
+    let headers: Vec<_> =
+        ours.map(|(name, value)| (name, String::from_utf8_lossy(value))).collect();
     let said = format!(
         "{} {} {} {}\nquery {:?}\nparams {:?}\nheaders {headers:?}\nclient {}\nbody {:?}\n",
         request.method(),
