@@ -9,6 +9,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tempfile::TempDir;
+use trellis::{
+    admin::topics::Overview,
+    plugins::status::{State, Status},
+};
 
 use crate::{
     built::Built,
@@ -114,8 +118,13 @@ impl House {
     }
 
     /// The status of a plugin.
-    pub async fn plugin(&self, name: &str) -> Result<Value> {
-        self.admin(&format!("/api/plugins/{name}")).await
+    pub async fn plugin(&self, name: &str) -> Result<Status> {
+        Ok(serde_json::from_value(self.admin(&format!("/api/plugins/{name}")).await?)?)
+    }
+
+    /// The status of every plugin.
+    pub async fn all_plugins(&self) -> Result<Vec<Status>> {
+        Ok(serde_json::from_value(self.admin("/api/plugins").await?)?)
     }
 
     /// Wait until a path is answered with 2xx; how long that took.
@@ -139,8 +148,10 @@ impl House {
         loop {
             let status = self.plugin(name).await;
             match &status {
-                Ok(status) if status["live"]["digest"] == digest => return Ok(begun.elapsed()),
-                Ok(status) if status["state"] == "failed" => bail!("{name}: {status}"),
+                Ok(status) if status.digest.as_deref() == Some(digest) => {
+                    return Ok(begun.elapsed());
+                }
+                Ok(status) if status.state == State::Failed => bail!("{name}: {status:?}"),
                 _ if begun.elapsed() > PATIENCE => bail!("{name}: {status:?}"),
                 _ => tokio::time::sleep(Duration::from_millis(1)).await,
             }
@@ -157,12 +168,9 @@ impl House {
 
     /// How many records a topic holds.
     pub async fn records(&self, topic: &str) -> Result<u64> {
-        let topics = self.admin("/api/topics").await?;
-        let all = topics.as_array().context("the topics are a list")?;
-        let found = all.iter().find(|found| found["name"] == topic);
-        let ranges = found.and_then(|found| found["ranges"].as_array()).into_iter().flatten();
-        let count = |range: &Value| Some(range["end"].as_u64()? - range["start"].as_u64()?);
-        Ok(ranges.filter_map(count).sum())
+        let topics: Vec<Overview> = serde_json::from_value(self.admin("/api/topics").await?)?;
+        let found = topics.iter().find(|found| &*found.topic.name == topic);
+        Ok(found.map_or(0, Overview::records))
     }
 
     /// How many events the plugin `counters` has counted; none before it serves.

@@ -10,8 +10,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// How long anything may take to start or to stop.
+/// How long anything may take to stop or to come to an end.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a program may take until it is ready: thousands of plugins are tried before that.
+const START: Duration = Duration::from_secs(900);
 
 /// A command that runs on these processors only.
 pub fn pinned(program: &OsStr, processors: Option<&str>) -> Command {
@@ -45,8 +47,8 @@ impl Process {
             if let Some(status) = self.child.try_wait()? {
                 bail!("it ended with {status}:\n{}", tail(log));
             }
-            if begun.elapsed() > PATIENCE {
-                bail!("it is not ready after {PATIENCE:?}:\n{}", tail(log));
+            if begun.elapsed() > START {
+                bail!("it is not ready after {START:?}:\n{}", tail(log));
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }

@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
+use trellis::plugins::status::State;
 
 use super::Bench;
 use crate::{
@@ -26,26 +27,31 @@ const LIMIT_MIB: f64 = 256.0;
 /// What the first call of a sleeping plugin may take, in milliseconds.
 const LIMIT_MS: f64 = 2.0;
 
-/// Memory of 500 plugins that were called once, memory of 5,000 that were not, and the first call
-/// of one of these.
-pub async fn plugins(bench: &Bench, name: &str) -> Result<Vec<Row>> {
-    let used = installed(bench, USED, USED).await?;
+/// Memory of 500 plugins that were called once.
+pub async fn used(bench: &Bench, name: &str) -> Result<Vec<Row>> {
+    let house = installed(bench, USED, USED).await?;
     for number in 0..USED {
-        let (status, _) = used.client.get(&used.url(&path(number))).await?;
+        let (status, _) = house.client.get(&house.url(&path(number))).await?;
         ensure!(status.is_success(), "plugin {number} answers {status}");
     }
-    let first = memory(&used, name, &format!("{USED} different plugins, each called once"))?;
-    drop(used);
+    let what = format!("{USED} different plugins, each called once");
+    Ok(vec![memory(&house, name, &what)?])
+}
 
-    let mut sleeping = installed(bench, SLEEPING, DIFFERENT).await?;
+/// Memory of 5,000 plugins that nobody called, and the first call of one of them.
+pub async fn sleeping(bench: &Bench, name: &str) -> Result<Vec<Row>> {
+    let mut house = installed(bench, SLEEPING, DIFFERENT).await?;
     // The usual case is a start that finds everything compiled.
-    sleeping.stop().await?;
-    sleeping.run().await?;
-    until_installed(&sleeping, SLEEPING).await?;
-    let what = format!("{SLEEPING} plugins of {DIFFERENT} components that nobody called");
-    let second = memory(&sleeping, &format!("{name}-sleeping"), &what)?;
-    let third = first_calls(&sleeping, &format!("{name}-first-call")).await?;
-    Ok(vec![first, second, third])
+    house.stop().await?;
+    let begun = Instant::now();
+    house.run().await?;
+    let ready = begun.elapsed().as_secs_f64();
+    until_installed(&house, SLEEPING).await?;
+    let what = format!(
+        "{SLEEPING} plugins of {DIFFERENT} components that nobody called, ready after {ready:.1} s"
+    );
+    let memory = memory(&house, name, &what)?;
+    Ok(vec![memory, first_calls(&house, &format!("{name}-first-call")).await?])
 }
 
 fn path(number: u64) -> String {
@@ -71,9 +77,8 @@ async fn installed(bench: &Bench, count: u64, different: u64) -> Result<House> {
 async fn until_installed(house: &House, count: u64) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let plugins = house.admin("/api/plugins").await?;
-        let plugins = plugins.as_array().context("the plugins are a list")?;
-        let live = plugins.iter().filter(|plugin| plugin["state"] == "live").count();
+        let plugins = house.all_plugins().await?;
+        let live = plugins.iter().filter(|plugin| plugin.state == State::Live).count();
         if live as u64 == count {
             return Ok(());
         }

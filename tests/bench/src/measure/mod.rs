@@ -18,7 +18,7 @@ mod tracker;
 mod wasi;
 
 /// Every name, in the order of the report.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 14] = [
     "http-hello",
     "http-hello-browser",
     "http-hello-plain",
@@ -32,6 +32,7 @@ pub const NAMES: [&str; 13] = [
     "drop-to-served-cached",
     "reload-under-load",
     "idle-plugins",
+    "idle-plugins-sleeping",
 ];
 
 /// How to measure.
@@ -64,7 +65,8 @@ impl Bench {
             "drop-to-served" => drop::compiled(self, name).await,
             "drop-to-served-cached" => drop::cached(self, name).await,
             "reload-under-load" => reload::tracker(self, name).await,
-            "idle-plugins" => idle::plugins(self, name).await,
+            "idle-plugins" => idle::used(self, name).await,
+            "idle-plugins-sleeping" => idle::sleeping(self, name).await,
             _ => anyhow::bail!("`{name}` is none of {}", NAMES.join(", ")),
         }
     }
