@@ -22,10 +22,16 @@ use crate::{
     backends::Backends,
     capabilities::Capabilities,
     observe,
-    plugins::{Plugins, folder::Folder, load::Loader},
+    plugins::{Check, Plugins, folder::Folder, load::Loader},
     runtime::{Runtime, cache::Cache},
     settings::{Loaded, Settings},
-    triggers::{consumer, http},
+    triggers::{
+        consumer::{
+            self,
+            replay::{self, Replays},
+        },
+        http,
+    },
 };
 
 /// How long the calls of the last generations may go on once the triggers have ended.
@@ -60,7 +66,8 @@ pub async fn run(
         log: backends.log.clone(),
         grants: settings.grants.clone(),
     };
-    let plugins = Plugins::new(loader, vec![Box::new(http::RouteCheck)], stop.clone());
+    let checks: Vec<Box<dyn Check>> = vec![Box::new(http::RouteCheck), Box::new(consumer::Tables)];
+    let plugins = Plugins::new(loader, checks, stop.clone());
     let folder = Folder::open(settings.host.plugins.clone())
         .with_context(|| format!("cannot watch {}", settings.host.plugins.display()))?;
 
@@ -82,12 +89,14 @@ pub async fn run(
 
     let tasks = TaskTracker::new();
     let (is_ready, readiness) = watch::channel(false);
+    let (replays, asked) = replay::channel();
     let sources = admin::Sources {
         plugins: {
             let plugins = plugins.clone();
             Arc::new(move || plugins.status())
         },
         log: backends.log.clone(),
+        replay: replayer(replays),
         logs: observe.logs.clone(),
         metrics: {
             let metrics = observe.metrics.clone();
@@ -109,8 +118,8 @@ pub async fn run(
         async move { plugins.run(folder).await }
     });
     let mut serving = tokio::spawn(edge.run(stop.clone()));
-    let consuming =
-        tokio::spawn(consumer::run(backends.log.clone(), plugins.watch(), stop.clone()));
+    let consuming = consumer::run(backends.log.clone(), plugins.watch(), asked, stop.clone());
+    let consuming = tokio::spawn(consuming);
 
     let mut all_tried = plugins.ready();
     tokio::select! {
@@ -147,6 +156,19 @@ pub async fn run(
     }
     tracing::info!("stopped");
     Ok(served??)
+}
+
+/// Lets the admin API move groups, which takes the consumers that read for them.
+fn replayer(replays: Replays) -> admin::Replayer {
+    Arc::new(move |group, topic, to| {
+        let (replays, group, topic) = (replays.clone(), group.to_owned(), topic.to_owned());
+        Box::pin(async move {
+            replays.replay(&group, &topic, to).await.map_err(|error| match error {
+                replay::Error::Log(error) => error.into(),
+                other => admin::Unmoved::Reader(other.to_string()),
+            })
+        })
+    })
 }
 
 /// A directory that only the host's user can enter: it holds code, data and a token.

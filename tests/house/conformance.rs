@@ -50,33 +50,14 @@ async fn both_forms_handle_send_and_refuse_the_same_messages() {
     let host = host().await;
     assert_eq!(ask(&host, "plain", "a/b", "POST", b"1\n2\npoison\n3").await.status, 201);
     assert_eq!(ask(&host, "packed", "a/b", "POST", b"4\npoison\n5").await.status, 201);
-    let [packed, plain] =
-        [records(&host, "mirrored-packed", 5), records(&host, "mirrored-plain", 5)];
+    let [packed, plain] = [host.records("mirrored-packed", 5), host.records("mirrored-plain", 5)];
     let (packed, plain) = tokio::join!(packed, plain);
     assert_eq!(packed, plain);
-    let [packed, plain] = [records(&host, "dead-packed", 2), records(&host, "dead-plain", 2)];
+    let [packed, plain] = [host.records("dead-packed", 2), host.records("dead-plain", 2)];
     let (packed, plain) = tokio::join!(packed, plain);
     let values = |records: &[serde_json::Value]| -> Vec<_> {
         records.iter().map(|record| record["value"].clone()).collect()
     };
     assert_eq!(values(&packed), ["poison", "poison"]);
     assert_eq!(values(&packed), values(&plain));
-}
-
-/// The records of a topic once there are so many, without what the log itself adds.
-async fn records(host: &Host, topic: &str, count: usize) -> Vec<serde_json::Value> {
-    let begun = std::time::Instant::now();
-    loop {
-        let answer = host.admin(&format!("/api/topics/{topic}/records")).await;
-        let lines: Vec<serde_json::Value> = match answer.status {
-            200 => answer.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
-            _ => Vec::new(),
-        };
-        if lines.len() >= count {
-            assert_eq!(lines.len(), count, "{lines:#?}");
-            return lines;
-        }
-        assert!(begun.elapsed() < crate::support::PATIENCE, "{topic}: {lines:#?}\n{}", host.log());
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
 }

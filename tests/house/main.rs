@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 mod conformance;
+mod consume;
+mod crash;
 mod doors;
 mod faults;
 mod foreign;

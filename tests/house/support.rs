@@ -13,6 +13,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use trellis::manifest::{self, section};
 
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,6 +52,14 @@ pub fn component(name: &str) -> PathBuf {
     let path = Path::new(&dir).join(name).with_extension("wasm");
     assert!(path.is_file(), "{} is missing: run `tests/run`, which builds it", path.display());
     path
+}
+
+/// The same component as another version of it, compiled afresh.
+pub fn variant(component: &[u8], version: &str) -> Vec<u8> {
+    let text = section::find(component).expect("components carry their manifests");
+    let mut manifest = manifest::read(text, "the component").unwrap();
+    manifest.version = Some(version.to_owned());
+    section::embed(component, &manifest).unwrap()
 }
 
 impl Host {
@@ -150,11 +159,22 @@ impl Host {
 
     /// Ask the admin API.
     pub async fn admin(&self, path: &str) -> Answer {
+        let request = self.admin_request(http::Method::GET, path);
+        self.request(request.body(Full::default()).unwrap()).await
+    }
+
+    /// Tell the admin API to do something.
+    pub async fn admin_post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        let request = self.admin_request(http::Method::POST, path);
+        let request = request.header("content-type", "application/json");
+        self.request(request.body(Full::new(body.into())).unwrap()).await
+    }
+
+    fn admin_request(&self, method: http::Method, path: &str) -> http::request::Builder {
         let token = fs::read_to_string(self.dir.path().join("data/run/admin-token")).unwrap();
         let url = format!("http://{}{path}", self.address("admin"));
-        let request =
-            http::Request::get(url).header("authorization", format!("Bearer {}", token.trim()));
-        self.request(request.body(Full::default()).unwrap()).await
+        let request = http::Request::builder().method(method).uri(url);
+        request.header("authorization", format!("Bearer {}", token.trim()))
     }
 
     pub async fn request(&self, request: http::Request<Full<Bytes>>) -> Answer {
@@ -210,6 +230,72 @@ impl Host {
             assert!(begun.elapsed() < PATIENCE, "{name}: {}\n{}", answer.text(), self.log());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// The records of a topic once there are so many, without what the log itself adds.
+    pub async fn records(&self, topic: &str, count: usize) -> Vec<serde_json::Value> {
+        let begun = Instant::now();
+        loop {
+            let answer = self.admin(&format!("/api/topics/{topic}/records")).await;
+            let text = answer.text();
+            let lines: Vec<serde_json::Value> = match answer.status {
+                200 => text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+                _ => Vec::new(),
+            };
+            if lines.len() >= count {
+                assert_eq!(lines.len(), count, "{lines:#?}");
+                return lines;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{topic}: {lines:#?}\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Wait until the enricher has passed on all of `raw`, and the counters have counted all of
+    /// `events`; how many that is.
+    pub async fn until_all_counted(&self) -> u64 {
+        let begun = Instant::now();
+        loop {
+            // What the enricher sends appears with its offset, so `events` is complete then.
+            let lags = self.admin("/api/lag").await.json();
+            let of_raw = lags.as_array().unwrap().iter().filter(|lag| lag["topic"] == "raw");
+            let left: u64 = of_raw.filter_map(|lag| lag["lag"].as_u64()).sum();
+            let (events, counted) = (self.kept("events").await, self.counted().await);
+            if left == 0 && events == counted {
+                return counted;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{left} records are left of `raw`, {counted} of {events} are counted\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// How many events the counters have counted.
+    pub async fn counted(&self) -> u64 {
+        let data = self.get("/consumers/stats/data").await.json()["data"].clone();
+        let pairs = data.as_array().into_iter().flatten();
+        pairs.filter(|pair| pair[0] == "total").filter_map(|pair| pair[1].as_u64()).sum()
+    }
+
+    /// How many records a topic keeps.
+    async fn kept(&self, topic: &str) -> u64 {
+        let topics = self.admin("/api/topics").await.json();
+        let found = topics.as_array().unwrap().iter().find(|found| found["name"] == topic);
+        let ranges = found.and_then(|found| found["ranges"].as_array()).into_iter().flatten();
+        let offset = |range: &serde_json::Value, key: &str| range[key].as_u64().unwrap();
+        ranges.map(|range| offset(range, "end") - offset(range, "start")).sum()
+    }
+
+    /// The end that nobody is warned of, while others still talk to it; [`Self::kill`] follows.
+    pub fn strike(&self) {
+        let pid = self
+            .child
+            .as_ref()
+            .and_then(|child| rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()));
+        rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::KILL).unwrap();
     }
 
     /// The end that nobody is warned of.

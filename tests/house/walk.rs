@@ -20,23 +20,3 @@ async fn an_event_that_was_posted_is_counted() {
     })
     .await;
 }
-
-#[tokio::test]
-async fn counts_survive_the_end_that_nobody_is_warned_of() {
-    let mut host = Host::start(PLUGINS).await;
-    for _ in 0..20 {
-        assert_eq!(host.get("/t/before").await.status, 200);
-    }
-    host.kill();
-    host.run().await;
-    for _ in 0..20 {
-        assert_eq!(host.get("/t/after").await.status, 200);
-    }
-    let counted = |answer: &crate::support::Answer| {
-        let data = answer.json()["data"].clone();
-        let has = |pair: serde_json::Value| data.as_array().is_some_and(|all| all.contains(&pair));
-        has(json!(["before", 20])) && has(json!(["after", 20]))
-    };
-    host.until("/consumers/event_counter/data", counted).await;
-    assert_eq!(host.stop().await, Some(0));
-}

@@ -9,6 +9,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::Unmoved;
 use crate::{backends::log, manifest::problem};
 
 /// An answer that is an error.
@@ -64,6 +65,15 @@ impl From<log::Error> for Error {
             log::Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<Unmoved> for Error {
+    fn from(unmoved: Unmoved) -> Self {
+        match unmoved {
+            Unmoved::Log(error) => error.into(),
+            Unmoved::Reader(reason) => Self::new(StatusCode::CONFLICT, reason),
+        }
     }
 }
 

@@ -21,11 +21,16 @@ use std::{
 };
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing};
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{backends::log::Log, observe::Logs, plugins::Status};
+use crate::{
+    backends::log::{self, Log, Start},
+    observe::Logs,
+    plugins::Status,
+};
 
 mod error;
 mod health;
@@ -57,6 +62,21 @@ impl Default for Settings {
     }
 }
 
+/// Moves a group, the first name, to another place in a topic, the second.
+pub type Replayer =
+    Arc<dyn Fn(&str, &str, Start) -> BoxFuture<'static, Result<(), Unmoved>> + Send + Sync>;
+
+/// Why a group was not moved.
+#[derive(Debug, thiserror::Error)]
+pub enum Unmoved {
+    /// The log would not.
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    /// Whoever reads for the group would not; the sentence says what to do.
+    #[error("{0}")]
+    Reader(String),
+}
+
 /// What the API shows.
 #[derive(Clone)]
 pub struct Sources {
@@ -64,6 +84,8 @@ pub struct Sources {
     pub plugins: Arc<dyn Fn() -> Vec<Status> + Send + Sync>,
     /// The topics.
     pub log: Arc<dyn Log>,
+    /// Moves a group to another place in a topic.
+    pub replay: Replayer,
     /// The recent log lines.
     pub logs: Logs,
     /// All numbers in the text format of Prometheus.

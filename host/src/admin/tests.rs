@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
+use futures_util::future::FutureExt;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, Response, body::Incoming};
 use hyper_util::{client::legacy, rt::TokioExecutor};
@@ -29,11 +30,19 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let log = Embedded::open(embedded::Settings::new(dir.path().join("log"))).await.unwrap();
+        let log = Arc::new(log);
         let (logs, shutdown) = (Logs::new(100), CancellationToken::new());
         let (ready, is_ready) = watch::channel(false);
         let sources = Sources {
             plugins: Arc::new(|| vec![tracker()]),
-            log: Arc::new(log),
+            replay: {
+                let log = log.clone();
+                Arc::new(move |group, topic, to| {
+                    let (log, group, topic) = (log.clone(), group.to_owned(), topic.to_owned());
+                    async move { Ok(log.replay(&group, &topic, to).await?) }.boxed()
+                })
+            },
+            log,
             logs: logs.clone(),
             metrics: Arc::new(|| "trellis_up 1\n".to_owned()),
             ready: is_ready,

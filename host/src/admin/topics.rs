@@ -158,7 +158,7 @@ impl NewRecord {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Replay {
-    /// The group; it must not be running.
+    /// The group, which a live plugin reads for.
     pub group: String,
     /// As [`start`] reads it.
     pub to: String,
@@ -170,7 +170,7 @@ pub(super) async fn replay(
     Path(topic): Path<String>,
     Body(Replay { group, to }): Body<Replay>,
 ) -> Result<StatusCode, Error> {
-    host.sources.log.replay(&group, &topic, start(&to)?).await?;
+    (host.sources.replay)(&group, &topic, start(&to)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

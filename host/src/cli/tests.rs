@@ -144,7 +144,7 @@ fn help_of_a_command_shows_its_flags_and_examples() {
       produce  Write records: each VALUE, or each line of the standard input
       consume  Read records without moving any group
       lag      How far every group is
-      replay   Move a group, whose plugin does not run, to another place in a topic
+      replay   Move a group, whose plugin is live, to another place in a topic
       help     Print this message or the help of the given subcommand(s)
 
     Options:

@@ -112,7 +112,7 @@ struct Read {
     running: Running,
 }
 
-/// Move a group, whose plugin does not run, to another place in a topic
+/// Move a group, whose plugin is live, to another place in a topic
 #[derive(Debug, Args)]
 struct Move {
     /// The topic

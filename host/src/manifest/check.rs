@@ -84,7 +84,8 @@ fn check_routes(manifest: &Manifest) -> Outcome {
 
 fn check_consumers(manifest: &Manifest) -> Outcome {
     for (index, consume) in manifest.consume.iter().enumerate() {
-        check_consumer(index, consume, manifest.needs.sql.is_some())?;
+        check_consumer(index, consume)?;
+        check_delivery(index, consume, manifest)?;
         let group = |consume: &Consume| consume.group.clone().unwrap_or(manifest.name.clone());
         for earlier in manifest.consume[..index].iter().filter(|e| group(e) == group(consume)) {
             if let Some(topic) = consume.topics.iter().position(|t| earlier.topics.contains(t)) {
@@ -101,14 +102,25 @@ fn check_consumers(manifest: &Manifest) -> Outcome {
     Ok(())
 }
 
-fn check_consumer(index: usize, consume: &Consume, has_sql: bool) -> Outcome {
+/// Whether it can commit as it wants to.
+fn check_delivery(index: usize, consume: &Consume, manifest: &Manifest) -> Outcome {
+    let (message, hint) = match consume.delivery {
+        Delivery::ExactlyOnceSql if manifest.needs.sql.is_none() => {
+            ("`exactly-once-sql` commits in a database that is not asked for", "add `[needs.sql]`")
+        }
+        Delivery::ExactlyOnceTopics if manifest.needs.produce.is_none() => (
+            "`exactly-once-topics` commits with what is sent, and nothing may be sent",
+            "add `[needs.produce]`",
+        ),
+        _ => return Ok(()),
+    };
+    Err(fault(["consume".into(), index.into(), "delivery".into()], message.into(), hint))
+}
+
+fn check_consumer(index: usize, consume: &Consume) -> Outcome {
     let at = |key: &str| [Step::from("consume"), index.into(), key.into()];
     let inside =
         |table: &str, key: &str| [Step::from("consume"), index.into(), table.into(), key.into()];
-    if consume.delivery == Delivery::ExactlyOnceSql && !has_sql {
-        let message = "`exactly-once-sql` commits in a database that is not asked for";
-        return Err(fault(at("delivery"), message.into(), "add `[needs.sql]`"));
-    }
     if consume.topics.is_empty() {
         let hint = "name at least one topic, as in `topics = [\"events\"]`";
         return Err(fault(at("topics"), "a consumer without topics never runs".into(), hint));

@@ -330,3 +330,18 @@ proptest! {
         prop_assert_eq!(format!("{:?}", manifest), format!("{:?}", again));
     }
 }
+
+#[test]
+fn exactly_once_in_topics_asks_for_topics() {
+    let text =
+        "name = \"hits\"\n[[consume]]\ntopics = [\"a\"]\ndelivery = \"exactly-once-topics\"\n";
+    insta::assert_snapshot!(explain(text), @r#"
+    `exactly-once-topics` commits with what is sent, and nothing may be sent
+      --> plugins/hits/plugin.toml:4:12
+       |
+     4 | delivery = "exactly-once-topics"
+       |            ^^^^^^^^^^^^^^^^^^^^^
+    hint: add `[needs.produce]`
+    "#);
+    assert!(read(&format!("{text}[needs.produce]\ntopics = [\"b\"]\n"), "x").is_ok());
+}

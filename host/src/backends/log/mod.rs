@@ -206,8 +206,8 @@ pub enum Error {
         /// The partition.
         partition: u32,
     },
-    /// The group has members that run; its offsets cannot be moved under them.
-    #[error("group `{0}` is running; pause its plugin first")]
+    /// Members of the group read the topic; its offsets cannot be moved under them.
+    #[error("group `{0}` is being read or moved elsewhere; stop that or wait for it first")]
     GroupBusy(String),
     /// Nothing was written or read; the same call may succeed later. After this answer to a
     /// write the record may still be there: send it again and accept a double, or look.
@@ -251,7 +251,7 @@ pub trait Log: Send + Sync + 'static {
     /// Every group's place in every partition it has committed in or is reading.
     fn lag(&self) -> BoxFuture<'_, Result<Vec<Lag>>>;
 
-    /// Move a group without running members to another place in all partitions of a topic.
+    /// Move a group to another place in all partitions of a topic that none of its members reads.
     fn replay(&self, group: &str, topic: &str, to: Start) -> BoxFuture<'_, Result<()>>;
 }
 

@@ -166,6 +166,21 @@ pub async fn offsets_only_go_on(all: Arc<dyn Databases>) {
     assert_eq!(sum(&database).await, 3);
 }
 
+/// An operator may move a group, and it goes on from there.
+pub async fn offsets_are_put_anywhere(all: Arc<dyn Databases>) {
+    let database = counters(&all).await;
+    for next in [7, 3, 9] {
+        database.put_offset(PLACE, next).await.unwrap();
+        assert_eq!(database.offset(PLACE).await, Ok(Some(next)));
+    }
+    database.put_offset(PLACE, 0).await.unwrap();
+    let mut transaction = database.begin().await.unwrap();
+    transaction.store_offset(PLACE, 0, 4).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(database.offset(PLACE).await, Ok(Some(4)));
+    assert_eq!(database.offset(Place { partition: 4, ..PLACE }).await, Ok(None));
+}
+
 /// Texts that would do more than their call says are refused and have no effect.
 pub async fn texts_stay_in_their_call(all: Arc<dyn Databases>) {
     let database = counters(&all).await;
@@ -264,6 +279,7 @@ macro_rules! contract {
             one!(a_dropped_transaction_leaves_nothing);
             one!(savepoints_take_back);
             one!(offsets_only_go_on);
+            one!(offsets_are_put_anywhere);
             one!(texts_stay_in_their_call);
             one!(answers_are_limited);
             one!(migrations_are_whole);

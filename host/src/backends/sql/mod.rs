@@ -211,6 +211,9 @@ pub trait Database: Send + Sync + 'static {
 
     /// The next offset a group has not finished, if [`Transaction::store_offset`] stored one.
     fn offset<'a>(&'a self, place: Place<'a>) -> BoxFuture<'a, Result<Option<u64>>>;
+
+    /// Let a group go on at `next`, forward or back, while it finishes nothing.
+    fn put_offset<'a>(&'a self, place: Place<'a>, next: u64) -> BoxFuture<'a, Result<()>>;
 }
 
 /// An open transaction. Dropping it rolls it back.

@@ -88,6 +88,17 @@ impl Instance {
         self.prepared.database.offset(Place { group, topic, partition }).await
     }
 
+    /// Put the place of `group` at `next`, wherever it was.
+    pub async fn put_offset(
+        &mut self,
+        group: &str,
+        topic: &str,
+        partition: u32,
+        next: u64,
+    ) -> Result<()> {
+        self.prepared.database.put_offset(Place { group, topic, partition }, next).await
+    }
+
     /// Store that the records from `from` up to before `next` are finished and commit all of the
     /// batch. After an error nothing of it is in the database, but for [`Error::Unavailable`]:
     /// ask for the offset before it is handled again. [`Error::Conflict`]: another member has

@@ -212,4 +212,16 @@ impl Handler for Lent {
         database.begin_batch();
         store(database, &self.table().group, &self.partition, from, next).await
     }
+
+    async fn put(&mut self, next: u64) -> Result<(), Fault> {
+        let table = self.table();
+        if table.consume.delivery != Delivery::ExactlyOnceSql {
+            return Ok(());
+        }
+        let (mut lease, generation) = self.lend().await?;
+        let database = database(&mut lease, &generation)?;
+        let Partition { topic, partition } = &self.partition;
+        let put = database.put_offset(&table.group, topic, *partition, next).await;
+        put.map_err(|error| Fault::Host(error.to_string()))
+    }
 }

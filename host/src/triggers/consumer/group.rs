@@ -5,16 +5,17 @@ use std::{
     sync::Arc,
 };
 
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     handler::Handler,
     partition::{End, Loop},
+    replay,
     retry::Backoff,
     table::Table,
 };
-use crate::backends::log::{self, Change, Log, Partition, Reader};
+use crate::backends::log::{self, Change, Log, Partition, Reader, Start};
 
 /// The member that serves one `[[consume]]` table; `handlers` makes the handler of a partition
 /// that was assigned.
@@ -22,6 +23,7 @@ pub struct Member<F> {
     log: Arc<dyn Log>,
     table: Arc<Table>,
     handlers: F,
+    replays: mpsc::Receiver<replay::Request>,
     stop: CancellationToken,
     running: HashMap<Partition, CancellationToken>,
     tasks: JoinSet<(Partition, End)>,
@@ -36,14 +38,29 @@ enum Lost {
     Partition(#[from] tokio::task::JoinError),
 }
 
+/// Why a member has left its group.
+enum Left {
+    /// It was told to stop.
+    Stopped,
+    /// The group is to be moved, which takes that nobody reads.
+    Replay(replay::Request),
+}
+
 impl<F, H> Member<F>
 where
     F: Fn(&Partition, &CancellationToken) -> H + Send,
     H: Handler,
 {
     /// A member that has not joined yet.
-    pub fn new(log: Arc<dyn Log>, table: Arc<Table>, handlers: F, stop: CancellationToken) -> Self {
-        Self { log, table, handlers, stop, running: HashMap::new(), tasks: JoinSet::new() }
+    pub fn new(
+        log: Arc<dyn Log>,
+        table: Arc<Table>,
+        handlers: F,
+        replays: mpsc::Receiver<replay::Request>,
+        stop: CancellationToken,
+    ) -> Self {
+        let (running, tasks) = (HashMap::new(), JoinSet::new());
+        Self { log, table, handlers, replays, stop, running, tasks }
     }
 
     /// Join, and read what is assigned until it is stopped. Returns once every partition has
@@ -65,7 +82,14 @@ where
                 }
                 Err(error) => Err(error.into()),
             };
-            let Err(lost) = lost else { return };
+            let lost = match lost {
+                Ok(Left::Stopped) => return,
+                Ok(Left::Replay(request)) => {
+                    self.replay(request).await;
+                    continue;
+                }
+                Err(lost) => lost,
+            };
             let pause = backoff.pause();
             let Table { plugin, group, .. } = &*self.table;
             tracing::warn!(%plugin, %group, error = %lost, ?pause,
@@ -79,13 +103,17 @@ where
 
     /// Follow what the log assigns. The member is kept until its partitions have ended, so that
     /// nobody else has them before.
-    async fn serve(&mut self, mut member: Box<dyn log::Member>) -> Result<(), Lost> {
+    async fn serve(&mut self, mut member: Box<dyn log::Member>) -> Result<Left, Lost> {
         loop {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => {
                     self.stop_all().await;
-                    return Ok(());
+                    return Ok(Left::Stopped);
+                }
+                Some(request) = self.replays.recv() => {
+                    self.stop_all().await;
+                    return Ok(Left::Replay(request));
                 }
                 Some(ended) = self.tasks.join_next() => {
                     self.running.remove(&ended?.0);
@@ -101,6 +129,35 @@ where
                 },
             }
         }
+    }
+
+    /// Move the group, which this member has left.
+    async fn replay(&self, request: replay::Request) {
+        let Table { plugin, group, .. } = &*self.table;
+        let outcome = self.move_group(&request.topic, request.to).await;
+        match &outcome {
+            Ok(()) => {
+                tracing::info!(%plugin, %group, topic = request.topic, to = ?request.to, "moved");
+            }
+            Err(error) => {
+                tracing::warn!(%plugin, %group, topic = request.topic, %error, "not moved");
+            }
+        }
+        request.answer(outcome);
+    }
+
+    /// Where the log has gone to, the plugin's database follows, if it is the one to know.
+    async fn move_group(&self, topic: &str, to: Start) -> Result<(), replay::Error> {
+        let group = &self.table.group;
+        self.log.replay(group, topic, to).await?;
+        for place in self.log.lag().await? {
+            let Some(next) = place.committed else { continue };
+            if place.group == *group && *place.topic == *topic {
+                let partition = Partition { topic: place.topic, partition: place.partition };
+                (self.handlers)(&partition, &self.stop).put(next).await?;
+            }
+        }
+        Ok(())
     }
 
     fn start(&mut self, reader: Box<dyn Reader>) {

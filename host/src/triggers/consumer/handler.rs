@@ -26,6 +26,9 @@ pub trait Handler: Send + 'static {
 
     /// Move that place from `from` to `next` without handing anything over.
     fn pass(&mut self, from: u64, next: u64) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Put that place at `next`, forward or back, while nobody reads the partition.
+    fn put(&mut self, next: u64) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
 /// What the guest said: what it sent during the call (under `exactly-once-topics`, else

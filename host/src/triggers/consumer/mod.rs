@@ -19,11 +19,17 @@ use std::{
     sync::Arc,
 };
 
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{
+        mpsc::{self, error::TrySendError},
+        watch,
+    },
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backends::log::{Log, Partition},
+    backends::log::{self, Log, Partition},
     plugins::{Live, Watch},
 };
 
@@ -34,6 +40,7 @@ mod group;
 mod handler;
 mod meters;
 mod partition;
+pub mod replay;
 mod retry;
 mod source;
 mod table;
@@ -51,7 +58,12 @@ use table::{Bound, Key};
 ///
 /// A table whose plugin, group, topics and delivery stay the same over a reload keeps its
 /// partitions and their places; the next batch of each goes to the new generation.
-pub async fn run(log: Arc<dyn Log>, mut live: Watch, shutdown: CancellationToken) {
+pub async fn run(
+    log: Arc<dyn Log>,
+    mut live: Watch,
+    mut replays: mpsc::Receiver<replay::Request>,
+    shutdown: CancellationToken,
+) {
     let mut members = Members { log, running: HashMap::new(), tasks: JoinSet::new() };
     loop {
         let now = live.borrow_and_update().clone();
@@ -60,6 +72,7 @@ pub async fn run(log: Arc<dyn Log>, mut live: Watch, shutdown: CancellationToken
             biased;
             () = shutdown.cancelled() => break,
             Some(_ended) = members.tasks.join_next() => {}
+            Some(request) = replays.recv() => members.replay(request),
             changed = live.changed() => if changed.is_err() { break },
         }
     }
@@ -76,10 +89,23 @@ struct Members {
 
 struct Running {
     bound: watch::Sender<Bound>,
+    /// One at a time.
+    replays: mpsc::Sender<replay::Request>,
     stop: CancellationToken,
 }
 
 impl Members {
+    /// Pass a replay on to the member that reads this topic for this group.
+    fn replay(&self, request: replay::Request) {
+        let reads = |key: &&Key| key.reads(&request.group, &request.topic);
+        let running = self.running.keys().find(reads).and_then(|key| self.running.get(key));
+        let Some(running) = running else { return request.nobody() };
+        if let Err(TrySendError::Full(request)) = running.replays.try_send(request) {
+            let busy = log::Error::GroupBusy(request.group.clone());
+            request.answer(Err(busy.into()));
+        }
+    }
+
     /// Start what is new, stop what is gone, and let the rest know its generation.
     fn follow(&mut self, live: &Live) {
         let mut wanted = HashMap::new();
@@ -106,9 +132,11 @@ impl Members {
                     let handlers = move |partition: &Partition, stop: &CancellationToken| {
                         Lent::new(receiver.clone(), partition.clone(), stop.clone())
                     };
-                    let member = Member::new(self.log.clone(), table, handlers, stop.clone());
+                    let (replays, asked) = mpsc::channel(1);
+                    let (log, stopped) = (self.log.clone(), stop.clone());
+                    let member = Member::new(log, table, handlers, asked, stopped);
                     self.tasks.spawn(member.run());
-                    free.insert(Running { bound, stop });
+                    free.insert(Running { bound, replays, stop });
                 }
             }
         }

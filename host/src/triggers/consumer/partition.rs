@@ -50,6 +50,8 @@ pub struct Loop<H> {
     partition: Partition,
     meters: Meters,
     backoff: Backoff,
+    /// Since when a batch waits through no fault of its messages.
+    waits: Option<Instant>,
     stop: CancellationToken,
 }
 
@@ -82,6 +84,7 @@ impl<H: Handler> Loop<H> {
             source: Source::new(log.clone(), table.group.clone(), reader),
             topics: Topics::new(log.clone()),
             backoff: Backoff::default(),
+            waits: None,
             handler,
             log,
             partition,
@@ -114,7 +117,7 @@ impl<H: Handler> Loop<H> {
         loop {
             match self.handler.place().await {
                 Ok(place) => {
-                    self.backoff.reset();
+                    self.goes_on();
                     if let Some(offset) = place {
                         self.source.seek(offset);
                     }
@@ -213,21 +216,21 @@ impl<H: Handler> Loop<H> {
         self.meters.seconds.record(began.elapsed().as_secs_f64());
         match outcome {
             Ok(Ok(outputs)) => {
-                self.backoff.reset();
+                self.goes_on();
                 self.meters.messages.increment(u64::from(part.count));
                 self.source.done(outputs, part.next);
                 plan.done();
             }
             Ok(Err(failure)) => {
-                self.backoff.reset();
+                self.goes_on();
                 self.failed(table, batch, range.start, failure, plan);
             }
             Err(Fault::Guest(_)) if range.len() > 1 => {
-                self.backoff.reset();
+                self.goes_on();
                 plan.halve();
             }
             Err(Fault::Guest(reason)) => {
-                self.backoff.reset();
+                self.goes_on();
                 let failure = Failure { index: 0, reason, action: Action::Retry(None) };
                 self.failed(table, batch, range.start, failure, plan);
             }
@@ -320,7 +323,7 @@ impl<H: Handler> Loop<H> {
         while let Err(fault) = self.handler.pass(from, next).await {
             self.rest(&fault).await?;
         }
-        self.backoff.reset();
+        self.goes_on();
         self.meters.dead_letters.increment(1);
         self.meters.messages.increment(1);
         self.source.done(outputs, next);
@@ -356,17 +359,30 @@ impl<H: Handler> Loop<H> {
         Ok(Vec::new())
     }
 
-    /// Wait after something that is no message's fault.
+    /// Wait after something that is no message's fault. It is told once, however long it takes.
     async fn rest(&mut self, fault: &Fault) -> Result<(), Leave> {
         match fault {
             Fault::Stopped => return Err(Leave::Stopped),
             Fault::Moved(offset) => return Err(Leave::Moved(*offset)),
             Fault::Guest(_) | Fault::Host(_) => {}
         }
+        if self.waits.is_none() {
+            self.waits = Some(Instant::now());
+            let (table, Partition { topic, partition }) = (self.handler.table(), &self.partition);
+            tracing::warn!(plugin = %table.plugin, %topic, partition, error = %fault, "a batch waits");
+        }
         let pause = self.backoff.pause();
-        let Partition { topic, partition } = &self.partition;
-        tracing::warn!(%topic, partition, error = %fault, ?pause, "a batch waits");
         self.pause(pause).await
+    }
+
+    /// Nothing keeps the batch from going on any longer.
+    fn goes_on(&mut self) {
+        self.backoff.reset();
+        if let Some(since) = self.waits.take() {
+            let (table, Partition { topic, partition }) = (self.handler.table(), &self.partition);
+            let waited = since.elapsed();
+            tracing::info!(plugin = %table.plugin, %topic, partition, ?waited, "the batch goes on");
+        }
     }
 
     /// Wait, while reading ahead and committing go on.

@@ -41,6 +41,13 @@ pub struct Bound {
     pub generation: Arc<Generation>,
 }
 
+impl Key {
+    /// Whether the table reads this topic for this group.
+    pub fn reads(&self, group: &str, topic: &str) -> bool {
+        *self.group == *group && self.topics.iter().any(|own| own == topic)
+    }
+}
+
 impl Table {
     /// A table of a plugin.
     pub fn new(plugin: Arc<str>, consume: Consume) -> Self {
@@ -96,7 +103,8 @@ pub fn tables(generation: &Generation) -> impl Iterator<Item = Table> {
     tables.map(|consume| Table::new(generation.plugin.clone(), consume.clone()))
 }
 
-/// Refuses generations whose tables cannot work.
+/// Refuses generations whose tables cannot work, or would take another plugin's messages. What a
+/// manifest can tell alone is checked when it is read.
 pub struct Tables;
 
 /// Why a generation is refused.
@@ -104,33 +112,14 @@ pub struct Tables;
 enum Refusal {
     #[error("`{0}` is too long for a topic; name a shorter one with `dead-letter`")]
     DeadLetter(String),
-    #[error("the manifest has `[[consume]]` but the component exports no consumer")]
-    NoConsumer,
     #[error("group `{group}` reads `{topic}` in plugin `{plugin}` already; choose another `group`")]
     Shared { group: Arc<str>, topic: String, plugin: Arc<str> },
-    #[error("`delivery = \"{0}\"` needs `[needs.{1}]`; add it to the manifest")]
-    Needs(&'static str, &'static str),
 }
 
 impl Check for Tables {
     fn check(&self, new: &Generation, others: &[Arc<Generation>]) -> anyhow::Result<()> {
-        if !new.manifest().consume.is_empty() && new.offered().consumer.is_none() {
-            return Err(Refusal::NoConsumer.into());
-        }
         let mine: Vec<Table> = tables(new).collect();
-        for table in &mine {
-            sound(table)?;
-            let needs = &new.manifest().needs;
-            match table.consume.delivery {
-                Delivery::ExactlyOnceTopics if needs.produce.is_none() => {
-                    return Err(Refusal::Needs("exactly-once-topics", "produce").into());
-                }
-                Delivery::ExactlyOnceSql if needs.sql.is_none() => {
-                    return Err(Refusal::Needs("exactly-once-sql", "sql").into());
-                }
-                _ => {}
-            }
-        }
+        mine.iter().try_for_each(sound)?;
         for other in others.iter().filter(|other| other.plugin != new.plugin) {
             let theirs: Vec<Table> = tables(other).collect();
             mine.iter().try_for_each(|table| alone(table, &theirs))?;
@@ -139,8 +128,7 @@ impl Check for Tables {
     }
 }
 
-/// Whether its messages have somewhere to go when they fail. What the manifest itself names was
-/// checked when it was read.
+/// Whether its messages have somewhere to go when they fail.
 fn sound(table: &Table) -> Result<(), Refusal> {
     let mut letters = table.consume.topics.iter().map(|topic| table.dead_letter(topic));
     letters.try_for_each(|name| match name.len() > MAX_NAME {

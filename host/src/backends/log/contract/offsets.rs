@@ -114,6 +114,8 @@ pub async fn replay_moves_a_group_that_does_not_run(subject: impl Subject) {
     send(subject.log(), &topic, 0, &["a", "b", "c"]).await;
     let (member, mut reader) = read_as(subject.log(), &group, &topic, Start::Earliest).await;
     reader.commit(3).await.unwrap();
+    let other = self::topic(subject.log(), 1).await;
+    subject.log().replay(&group, &other, Start::Earliest).await.unwrap();
     let busy = subject.log().replay(&group, &topic, Start::Earliest).await;
     assert!(matches!(busy, Err(Error::GroupBusy(_))));
     drop((reader, member));

@@ -147,13 +147,14 @@ impl Groups {
         names.iter().for_each(|group| self.rebalance(&mut state, group));
     }
 
-    /// Do something while the group has no members and cannot get any.
+    /// Do something while no member of the group reads the topic, and none can begin to.
     ///
     /// # Errors
-    /// [`Error::GroupBusy`] when it has.
-    pub fn while_idle<T>(&self, group: &str, work: impl FnOnce() -> T) -> Result<T> {
+    /// [`Error::GroupBusy`] when one does.
+    pub fn while_idle<T>(&self, group: &str, topic: &str, work: impl FnOnce() -> T) -> Result<T> {
         let state = self.state();
-        if state.groups.contains_key(group) {
+        let reads = |seat: &Seat| seat.topics.iter().any(|own| **own == *topic);
+        if state.groups.get(group).is_some_and(|group| group.seats.values().any(reads)) {
             return Err(Error::GroupBusy(group.to_owned()));
         }
         Ok(work())

@@ -166,7 +166,7 @@ impl Embedded {
         let room = self.shared.queue.reserve().await.map_err(|_| shared::closed())?;
         let (reply, answer) = oneshot::channel();
         // Under the lock of the groups: whoever joins later asks the writer later, too.
-        self.shared.groups.while_idle(group, || {
+        self.shared.groups.while_idle(group, &topic.name, || {
             room.send(Request::Move { group: group.into(), offsets, reply })
         })?;
         answer.await.map_err(|_| shared::closed())?

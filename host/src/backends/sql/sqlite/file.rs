@@ -253,4 +253,18 @@ impl Database for File {
         }
         .boxed()
     }
+
+    fn put_offset<'a>(&'a self, place: Place<'a>, next: u64) -> BoxFuture<'a, Result<()>> {
+        async move {
+            let mut writer = self.shared.writer().await?;
+            let mut params = super::transaction::key(place).to_vec();
+            params.push(Value::Integer(next as i64));
+            let sql = "INSERT INTO main._trellis_offsets
+                           (consumer_group, topic, partition, next_offset)
+                       VALUES ($1, $2, $3, $4)
+                       ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset";
+            writer.connection()?.run(sql, params).await.map(drop)
+        }
+        .boxed()
+    }
 }

@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 use proptest::prelude::*;
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::layer::SubscriberExt;
 
 use super::{
     super::partition::{End, Loop},
     log::{Memory, Trouble},
     plugin::{ATTEMPTS, Behaviour, Plugin, table},
 };
-use crate::manifest::Delivery;
+use crate::{manifest::Delivery, observe::Logs};
 
 const DEAD: &str = "in.dead.group";
 
@@ -95,6 +96,24 @@ async fn faults_of_the_host_cost_no_attempts() {
     stop.cancel();
     task.await.unwrap();
     assert!(log.values(DEAD).is_empty());
+}
+
+#[tokio::test]
+async fn a_batch_that_waits_is_told_once_and_once_more_when_it_goes_on() {
+    let logs = Logs::new(100);
+    let _recorded =
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(logs.layer()));
+    let log = Memory::new(messages(3));
+    let plugin = Plugin::new(&log, with(3, &[]), table(Delivery::AtLeastOnce, 3));
+    plugin.seen.lock().unwrap().host_faults = 4;
+    let (stop, task) = start(&log, &plugin);
+    log.reaches(3).await;
+    stop.cancel();
+    task.await.unwrap();
+    assert_eq!(plugin.seen.lock().unwrap().calls.len(), 5);
+    let lines = logs.recent(None, 100);
+    let told = |text: &str| lines.iter().filter(|line| line.message.contains(text)).count();
+    assert_eq!((told("a batch waits"), told("the batch goes on")), (1, 1), "{lines:?}");
 }
 
 #[tokio::test]

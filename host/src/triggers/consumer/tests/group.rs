@@ -5,20 +5,24 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
         group::Member,
         handler::{Fault, Handler, Verdict},
+        replay,
         table::Table,
     },
     plugin::table,
 };
 use crate::{
     backends::log::{
-        Batch, Log, Outgoing, Partition, TopicSettings,
+        self, Batch, Log, Outgoing, Partition, Start, TopicSettings,
         embedded::{Embedded, Settings},
     },
     manifest::Delivery,
@@ -38,6 +42,7 @@ struct Notes {
     /// Which member holds which partition.
     holders: Arc<Mutex<HashSet<u32>>>,
     seen_by: Arc<watch::Sender<BTreeSet<u32>>>,
+    puts: Arc<Mutex<Vec<(u32, u64)>>>,
 }
 
 impl Notes {
@@ -51,6 +56,7 @@ impl Notes {
             handled: house.handled.clone(),
             holders: house.holders.clone(),
             seen_by: house.seen_by.clone(),
+            puts: house.puts.clone(),
         }
     }
 }
@@ -85,6 +91,11 @@ impl Handler for Notes {
     async fn pass(&mut self, _from: u64, _next: u64) -> Result<(), Fault> {
         Ok(())
     }
+
+    async fn put(&mut self, next: u64) -> Result<(), Fault> {
+        self.puts.lock().unwrap().push((self.partition, next));
+        Ok(())
+    }
 }
 
 struct House {
@@ -93,6 +104,8 @@ struct House {
     handled: Arc<Handled>,
     holders: Arc<Mutex<HashSet<u32>>>,
     seen_by: Arc<watch::Sender<BTreeSet<u32>>>,
+    /// Where each partition was put, in the plugin's own database so to speak.
+    puts: Arc<Mutex<Vec<(u32, u64)>>>,
     _directory: tempfile::TempDir,
 }
 
@@ -108,6 +121,7 @@ impl House {
             handled: Arc::default(),
             holders: Arc::default(),
             seen_by: Arc::default(),
+            puts: Arc::default(),
             _directory: directory,
         })
     }
@@ -124,13 +138,23 @@ impl House {
     }
 
     fn join(self: &Arc<Self>, member: u32) -> (CancellationToken, JoinHandle<()>) {
+        let (stop, _, member) = self.join_to_replay(member);
+        (stop, member)
+    }
+
+    fn join_to_replay(
+        self: &Arc<Self>,
+        member: u32,
+    ) -> (CancellationToken, mpsc::Sender<replay::Request>, JoinHandle<()>) {
         let stop = CancellationToken::new();
         let house = self.clone();
         let handlers = move |partition: &Partition, _: &CancellationToken| {
             Notes::new(member, partition, &house)
         };
-        let member = Member::new(self.log.clone(), self.table.clone(), handlers, stop.clone());
-        (stop, tokio::spawn(member.run()))
+        let (replays, asked) = mpsc::channel(1);
+        let (log, table) = (self.log.clone(), self.table.clone());
+        let member = Member::new(log, table, handlers, asked, stop.clone());
+        (stop, replays, tokio::spawn(member.run()))
     }
 
     async fn handles(&self, count: usize) {
@@ -185,5 +209,44 @@ async fn partitions_move_between_members_without_a_message_lost_or_doubled() {
     house.handles(end as usize).await;
     stop_second.cancel();
     second.await.unwrap();
+    house.assert_exact().await;
+}
+
+#[tokio::test]
+async fn a_group_is_moved_while_its_member_reads() {
+    let house = House::new().await;
+    house.write(10).await;
+    let (stop, replays, member) = house.join_to_replay(1);
+    house.handles(10 * PARTITIONS as usize).await;
+    let (answer, outcome) = oneshot::channel();
+    let (group, topic) = (house.table.group.to_string(), "in".to_owned());
+    replays.send(replay::Request { group, topic, to: Start::Offset(4), answer }).await.unwrap();
+    outcome.await.unwrap().unwrap();
+    house.handles(16 * PARTITIONS as usize).await;
+    stop.cancel();
+    member.await.unwrap();
+    let handled = house.handled.borrow().clone();
+    for partition in 0..PARTITIONS {
+        let of_it = handled.iter().filter(|(of, _)| *of == partition).map(|(_, offset)| *offset);
+        assert!(of_it.eq((0..10).chain(4..10)), "{handled:?}");
+    }
+    let mut puts = house.puts.lock().unwrap().clone();
+    puts.sort_unstable();
+    assert!(puts.into_iter().eq((0..PARTITIONS).map(|partition| (partition, 4))));
+}
+
+#[tokio::test]
+async fn a_replay_to_a_topic_that_is_not_there_leaves_the_group_reading() {
+    let house = House::new().await;
+    let (stop, replays, member) = house.join_to_replay(1);
+    let (answer, outcome) = oneshot::channel();
+    let (group, topic) = (house.table.group.to_string(), "nowhere".to_owned());
+    replays.send(replay::Request { group, topic, to: Start::Earliest, answer }).await.unwrap();
+    let error = outcome.await.unwrap().unwrap_err();
+    assert!(matches!(error, replay::Error::Log(log::Error::UnknownTopic(_))), "{error}");
+    house.write(3).await;
+    house.handles(3 * PARTITIONS as usize).await;
+    stop.cancel();
+    member.await.unwrap();
     house.assert_exact().await;
 }

@@ -166,4 +166,8 @@ impl Handler for Plugin {
         }
         Ok(())
     }
+
+    async fn put(&mut self, next: u64) -> Result<(), Fault> {
+        self.pass(0, next).await
+    }
 }
