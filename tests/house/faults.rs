@@ -40,3 +40,33 @@ async fn loops_of_one_plugin_leave_the_others_answering() {
     // Two cores share eight loops in turns of a tick: each innocent call waits some ticks.
     assert!(answered >= 3, "only {answered} answers beside the loops");
 }
+
+#[tokio::test]
+async fn a_client_above_the_rate_of_one_plugin_is_refused_there_and_nowhere_else() {
+    let host = Host::start(&["hello", "keeper"]).await;
+    let manifest = |answer: &str| {
+        format!(
+            "name = \"hello\"\n[http]\nroutes = [\"/hello\"]\n\
+             rate-limit = {{ per-second = 1, burst = 100 }}\n[config]\nanswer = \"{answer}\"\n"
+        )
+    };
+    let from = async |client: &str| {
+        let request = http::Request::get(host.url("/hello")).header("x-forwarded-for", client);
+        host.request(request.body(Default::default()).unwrap()).await
+    };
+    host.install("hello.toml", manifest("one"));
+    host.until_plugin("hello", |status| status["generation"] == 2).await;
+    let mut refused = None;
+    while refused.is_none() {
+        refused = Some(from("203.0.113.1").await).filter(|answer| answer.status == 429);
+    }
+    assert_eq!(refused.unwrap().headers["retry-after"], "1");
+    assert_eq!(from("203.0.113.2").await.text(), "one");
+    assert_eq!(host.get("/keeper/").await.status, 200);
+    // A swap forgets nobody: a limit that began afresh would let all of these in.
+    host.install("hello.toml", manifest("two"));
+    host.until_plugin("hello", |status| status["generation"] == 3).await;
+    let answers = futures_util::future::join_all((0..50).map(|_| from("203.0.113.1"))).await;
+    assert!(answers.iter().any(|answer| answer.status == 429), "{answers:?}");
+    assert_eq!(from("203.0.113.3").await.text(), "two");
+}

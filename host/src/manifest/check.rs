@@ -18,6 +18,8 @@ const MIN_MEMORY: u64 = 64 << 10;
 /// The most instances of a plugin, and calls that wait for one.
 const MAX_CALLS: u64 = 100_000;
 
+/// The most requests of one client, in a second and at once.
+const MAX_RATE: u64 = 1_000_000;
 /// The longest time in milliseconds: a year.
 const MAX_TIME: u64 = 366 * 24 * 3600 * 1000;
 /// The largest number that TOML can write.
@@ -29,6 +31,7 @@ type Outcome = Result<(), Fault>;
 pub fn check(manifest: &Manifest) -> Outcome {
     check_name(&manifest.name)?;
     check_routes(manifest)?;
+    check_rate(manifest)?;
     check_consumers(manifest)?;
     check_produce(manifest)?;
     check_limits(manifest)?;
@@ -80,6 +83,15 @@ fn check_routes(manifest: &Manifest) -> Outcome {
         patterns.push(pattern);
     }
     Ok(())
+}
+
+fn check_rate(manifest: &Manifest) -> Outcome {
+    let Some(limit) = manifest.http.as_ref().and_then(|http| http.rate_limit) else {
+        return Ok(());
+    };
+    let at = |key: &str| ["http".into(), "rate-limit".into(), key.into()];
+    check_range(at("per-second"), limit.per_second, 1..=MAX_RATE)?;
+    check_range(at("burst"), limit.burst, 1..=MAX_RATE)
 }
 
 fn check_consumers(manifest: &Manifest) -> Outcome {

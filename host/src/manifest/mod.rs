@@ -66,11 +66,30 @@ pub struct Http {
     pub max_body: Bytes,
     /// The largest response body of `trellis:http` handlers.
     pub max_response: Bytes,
+    /// How much one client may ask of this plugin, whatever it asks of others; more is answered
+    /// with 429. `None`: as much as it likes, and nobody counts.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// `rate-limit = { per-second = 100, burst = 200 }`, for each client address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RateLimit {
+    /// Requests a second that a client address may send for long, 1 to 1,000,000; an IPv6 client
+    /// counts with its whole /64.
+    pub per_second: u32,
+    /// Requests it may send at once before that, 1 to 1,000,000.
+    pub burst: u32,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { routes: Vec::new(), max_body: Bytes(1 << 20), max_response: Bytes(16 << 20) }
+        Self {
+            routes: Vec::new(),
+            max_body: Bytes(1 << 20),
+            max_response: Bytes(16 << 20),
+            rate_limit: None,
+        }
     }
 }
 

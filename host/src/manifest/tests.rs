@@ -12,6 +12,7 @@ description = "adds device and place to every event"
 [http]
 routes = ["/enricher/{*path}", "e.example.com/{id}"]
 max-body = "2MiB"
+rate-limit = { per-second = 10, burst = 20 }
 
 [[consume]]
 topics = ["raw"]
@@ -44,7 +45,9 @@ fn explain(text: &str) -> String {
 #[test]
 fn a_full_manifest_is_read() {
     let manifest = read(FULL, "plugin.toml").unwrap();
-    assert_eq!(manifest.http.unwrap().max_body, Bytes(2 << 20));
+    let http = manifest.http.unwrap();
+    assert_eq!(http.max_body, Bytes(2 << 20));
+    assert_eq!(http.rate_limit, Some(RateLimit { per_second: 10, burst: 20 }));
     assert_eq!(manifest.consume[0].delivery, Delivery::ExactlyOnceTopics);
     assert_eq!(manifest.consume[0].retry.max_backoff, Retry::default().max_backoff);
     assert_eq!(manifest.limits.timeout, Millis(5000));
@@ -344,4 +347,18 @@ fn exactly_once_in_topics_asks_for_topics() {
     hint: add `[needs.produce]`
     "#);
     assert!(read(&format!("{text}[needs.produce]\ntopics = [\"b\"]\n"), "x").is_ok());
+}
+
+#[test]
+fn a_rate_limit_lets_somebody_in() {
+    let text =
+        "name = \"hits\"\n[http]\nroutes = [\"/\"]\nrate-limit = { per-second = 5, burst = 0 }\n";
+    insta::assert_snapshot!(explain(text), @r#"
+    `burst` cannot be 0
+      --> plugins/hits/plugin.toml:4:40
+       |
+     4 | rate-limit = { per-second = 5, burst = 0 }
+       |                                        ^
+    hint: make it at least 1
+    "#);
 }

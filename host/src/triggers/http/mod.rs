@@ -14,7 +14,7 @@ use std::{net::SocketAddr, time::Duration};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::{Bytes, Millis};
+use crate::manifest::{Bytes, Millis, RateLimit};
 
 mod answer;
 mod body;
@@ -22,7 +22,7 @@ mod client;
 mod connection;
 mod meter;
 mod path;
-pub mod rate;
+mod rate;
 mod request;
 mod router;
 mod routes;
@@ -59,8 +59,8 @@ pub struct Settings {
     pub drain_timeout: Millis,
     /// Whose `x-forwarded-for`, `x-forwarded-proto` and `x-request-id` are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// How much one client may ask; `None`: as much as it likes.
-    pub rate_limit: Option<rate::Settings>,
+    /// How much one client may ask of all plugins together; `None`: as much as it likes.
+    pub rate_limit: Option<RateLimit>,
 }
 
 impl Default for Settings {

@@ -1,4 +1,5 @@
-//! How many requests a client may send a second.
+//! How many requests a client may send a second: to all plugins together as the operator wants it,
+//! and to one plugin as its manifest does.
 //!
 //! Two rows of slots, each slot the time at which its clients would have used up what they sent
 //! so far. A client has a slot in each row, chosen by a hash with a secret key, and is refused
@@ -12,24 +13,14 @@ use std::{
     time::Instant,
 };
 
-use serde::{Deserialize, Serialize};
+use crate::manifest::RateLimit;
 
 /// Slots in a row; with 8 bytes each, half a MiB.
 const SLOTS: usize = 1 << 16;
 
-/// `rate-limit = { per-second = 100, burst = 200 }`
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Settings {
-    /// Requests a second that a client address may send for long; an IPv6 client counts with its
-    /// whole /64.
-    pub per_second: u32,
-    /// Requests it may send at once before that.
-    pub burst: u32,
-}
-
 /// Counts requests.
 pub struct Limiter {
+    limit: RateLimit,
     /// Nanoseconds that one request takes.
     cost: u64,
     /// Nanoseconds that a slot may be ahead.
@@ -41,16 +32,22 @@ pub struct Limiter {
 
 impl Limiter {
     /// A limiter that has seen nobody.
-    pub fn new(settings: Settings) -> Self {
-        let cost = 1_000_000_000 / u64::from(settings.per_second.max(1));
+    pub fn new(limit: RateLimit) -> Self {
+        let cost = 1_000_000_000 / u64::from(limit.per_second.max(1));
         let row = || (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
         Self {
+            limit,
             cost,
-            ahead: cost * u64::from(settings.burst.max(1)),
+            ahead: cost * u64::from(limit.burst.max(1)),
             start: Instant::now(),
             rows: [row(), row()],
             keys: [RandomState::new(), RandomState::new()],
         }
+    }
+
+    /// What it allows.
+    pub fn limit(&self) -> RateLimit {
+        self.limit
     }
 
     /// Count a request. The error is the number of seconds to wait.
@@ -103,7 +100,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn limiter() -> Limiter {
-        Limiter::new(Settings { per_second: 2, burst: 3 })
+        Limiter::new(RateLimit { per_second: 2, burst: 3 })
     }
 
     #[test]

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::{
     meter::Meter,
+    rate::Limiter,
     router::{Captures, MAX_PARAMS, Router},
 };
 use crate::{
@@ -29,16 +30,25 @@ pub struct Binding {
     pub max_body: u64,
     /// `[http] max-response` of the manifest.
     pub max_response: usize,
-    /// Counts the plugin's requests.
+    /// What the plugin keeps over its swaps.
+    pub kept: Kept,
+}
+
+/// What belongs to a plugin and not to one of its generations.
+#[derive(Clone)]
+pub struct Kept {
+    /// Counts its requests.
     pub meter: Arc<Meter>,
+    /// Counts its clients, if the manifest limits them.
+    pub limiter: Option<Arc<Limiter>>,
 }
 
 /// The routes as they were at one swap.
 struct Table {
     live: Arc<Live>,
     router: Router<Arc<Binding>>,
-    /// By plugin, kept from table to table.
-    meters: HashMap<Arc<str>, Arc<Meter>>,
+    /// By plugin.
+    kept: HashMap<Arc<str>, Kept>,
 }
 
 /// The routes as they are.
@@ -69,7 +79,7 @@ impl Routes {
         let live = self.live.borrow().clone();
         let table = self.table.load();
         if !Arc::ptr_eq(&table.live, &live) {
-            self.table.store(Arc::new(Table::build(live, &table.meters)));
+            self.table.store(Arc::new(Table::build(live, &table.kept)));
         }
     }
 
@@ -83,21 +93,35 @@ impl Routes {
 }
 
 impl Table {
-    fn build(live: Arc<Live>, known: &HashMap<Arc<str>, Arc<Meter>>) -> Self {
+    fn build(live: Arc<Live>, known: &HashMap<Arc<str>, Kept>) -> Self {
         let mut router = Router::default();
-        let mut meters = HashMap::new();
+        let mut all = HashMap::new();
         for generation in live.generations.iter().filter(|one| one.offered().http.is_some()) {
-            let plugin = generation.plugin.clone();
-            let meter = known.get(&plugin).cloned();
-            let meter = meter.unwrap_or_else(|| Arc::new(Meter::new(plugin.clone())));
-            meters.insert(plugin, meter.clone());
-            bind(&mut router, generation, &meter);
+            let kept = Kept::of(generation, known.get(&generation.plugin));
+            bind(&mut router, generation, &kept);
+            all.insert(generation.plugin.clone(), kept);
         }
-        Self { live, router, meters }
+        Self { live, router, kept: all }
     }
 }
 
-fn bind(router: &mut Router<Arc<Binding>>, generation: &Arc<Generation>, meter: &Arc<Meter>) {
+impl Kept {
+    /// What a generation takes over from those before it: a limit that stays the same goes on
+    /// counting.
+    fn of(generation: &Generation, before: Option<&Self>) -> Self {
+        let meter = before.map(|before| before.meter.clone());
+        let meter = meter.unwrap_or_else(|| Arc::new(Meter::new(generation.plugin.clone())));
+        let limit = generation.manifest().http.as_ref().and_then(|http| http.rate_limit);
+        let limiter = limit.map(|limit| {
+            let counting = before.and_then(|before| before.limiter.clone());
+            let counting = counting.filter(|limiter| limiter.limit() == limit);
+            counting.unwrap_or_else(|| Arc::new(Limiter::new(limit)))
+        });
+        Self { meter, limiter }
+    }
+}
+
+fn bind(router: &mut Router<Arc<Binding>>, generation: &Arc<Generation>, kept: &Kept) {
     let http = generation.manifest().http.clone().unwrap_or_default();
     let plugin = &generation.plugin;
     for route in routes(generation) {
@@ -114,7 +138,7 @@ fn bind(router: &mut Router<Arc<Binding>>, generation: &Arc<Generation>, meter: 
             names: names(&pattern).map(str::to_owned).collect(),
             max_body: http.max_body.0,
             max_response: http.max_response.as_usize(),
-            meter: meter.clone(),
+            kept: kept.clone(),
         };
         if let Err(holder) = router.insert(&pattern, Arc::new(binding)) {
             let holder = &holder.generation.plugin;

@@ -39,7 +39,7 @@ pub struct Edge {
     pub settings: Settings,
     /// Who serves what.
     pub routes: Routes,
-    /// Counts clients, if their rate is limited.
+    /// Counts clients over all plugins, if the operator limits their rate.
     pub limiter: Option<Limiter>,
     /// Counts requests that no plugin saw.
     pub unrouted: Meter,
@@ -106,7 +106,7 @@ impl Connection {
         let response = outcome.unwrap_or_else(|refusal| refusal.response(accept.as_ref()));
         let response = answer::finish(response, &parts.method, &id);
         let (status, took) = (response.status(), began.elapsed());
-        let meter = binding.as_ref().map_or(&self.edge.unrouted, |binding| &binding.meter);
+        let meter = binding.as_ref().map_or(&self.edge.unrouted, |binding| &binding.kept.meter);
         meter.count(status, took);
         let plugin = binding.as_ref().map_or("-", |binding| &binding.generation.plugin);
         tracing::debug!(
@@ -124,8 +124,11 @@ impl Edge {
         if exchange.parts.method == Method::OPTIONS && exchange.parts.uri.path() == "*" {
             return Ok(options());
         }
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let binding = self.route(exchange)?;
+            if let (Some(limiter), 0) = (&binding.kept.limiter, attempt) {
+                limiter.admit(exchange.client.ip).map_err(Refusal::too_many)?;
+            }
             self.receive(exchange, &binding).await?;
             match binding.generation.lend().await {
                 Ok(mut lease) => {

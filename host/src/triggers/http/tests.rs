@@ -17,8 +17,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Server, Settings, rate};
-use crate::{manifest::Millis, plugins::Live};
+use super::{Error, Server, Settings};
+use crate::{
+    manifest::{Millis, RateLimit},
+    plugins::Live,
+};
 
 struct Running {
     address: SocketAddr,
@@ -191,7 +194,7 @@ async fn a_connection_that_asks_nothing_is_closed() {
 
 #[tokio::test]
 async fn a_client_above_its_rate_is_told_when_to_come_back() {
-    let limit = rate::Settings { per_second: 1, burst: 2 };
+    let limit = RateLimit { per_second: 1, burst: 2 };
     let server = Running::start(|settings| settings.rate_limit = Some(limit)).await;
     let mut answers = Vec::new();
     for _ in 0..10 {
