@@ -65,6 +65,12 @@ impl<'a> Counts<'a> {
         self.updated_ms
     }
 
+    /// About how many keys there are for `event_counter`, `metadata` and `search_counter`.
+    pub fn keys(&self) -> [usize; 3] {
+        let metadata = [&self.nodes, &self.ips, &self.countries].map(Tally::len);
+        [self.events.len(), metadata.iter().sum(), self.searches.len()]
+    }
+
     /// What to add to `event_counter`: by `type`, or `type[action]` where there is an action.
     pub fn events(&self) -> Vec<(Cow<'a, str>, i64)> {
         merged(self.events.iter().map(|((kind, action), count)| match action.is_empty() {
@@ -118,6 +124,11 @@ impl<'a> Tally<'a> {
             *self.counts.entry(self.last).or_default() += self.run;
         }
         self.run = 0;
+    }
+
+    /// How many texts, or one more where the last one came before.
+    fn len(&self) -> usize {
+        self.counts.len() + usize::from(!self.last.is_empty())
     }
 
     fn iter(&self) -> impl Iterator<Item = (Text<'a>, i64)> {

@@ -5,6 +5,7 @@
 //! request ─ site ─ store
 //! ```
 
+mod bound;
 mod counts;
 mod scan;
 mod site;

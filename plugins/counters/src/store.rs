@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use trellis_sdk::sql::{self, Error, Param, Statement};
 
+use crate::bound;
 use crate::counts::{Counts, WINDOW_MS};
 
 /// How many rows one statement takes. Few sizes, so that the database prepares each once.
@@ -38,7 +39,8 @@ pub enum Table {
 }
 
 impl Table {
-    fn name(self) -> &'static str {
+    /// Its name in the database.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Events => "event_counter",
             Self::Metadata => "metadata",
@@ -50,11 +52,19 @@ impl Table {
 /// A key and its count.
 type Row = (String, i64);
 
-/// Add what a batch counted, in one call.
+/// Add what a batch counted, in one call, and keep the tables within their bound.
 pub fn add(counts: Counts<'_>) -> Result<(), Error> {
     match counts.total() {
         0 => Ok(()),
-        _ => upserts(&counts, sql::batch).map(drop),
+        _ => {
+            upserts(&counts, sql::batch)?;
+            let [events, metadata, searches] = counts.keys();
+            bound::keep([
+                (Table::Events, events),
+                (Table::Metadata, metadata),
+                (Table::Searches, searches),
+            ])
+        }
     }
 }
 

@@ -14,8 +14,9 @@ use trellis_sdk::http::{Error, Request, Response, Result};
 use trellis_sdk::producer::{Records, Rejected, describe};
 
 use crate::event::Event;
-use crate::intake::{self, Seen};
+use crate::intake;
 use crate::params::Params;
+use crate::seen::Seen;
 use crate::settings::Settings;
 use crate::visitor::Visitor;
 

@@ -4,11 +4,11 @@
 //! event possible and a lost one impossible.
 
 use trellis_sdk::http::{Error, Result};
-use trellis_sdk::keyvalue::{self, Store};
 use trellis_sdk::log;
 use trellis_sdk::producer::{Records, SendError};
 
 use crate::event::Event;
+use crate::seen::Seen;
 use crate::settings::Settings;
 
 /// Where events go.
@@ -53,53 +53,4 @@ pub fn unavailable(error: SendError) -> Error {
         }
         other => Error::from(other),
     }
-}
-
-/// The ids that have been stored, if they are to be checked.
-pub struct Seen<'s> {
-    store: Option<(Store, &'s str)>,
-    new: Vec<String>,
-}
-
-impl<'s> Seen<'s> {
-    /// Open the store of ids, if the settings name a parameter that holds them.
-    pub fn open(settings: &'s Settings) -> Result<Self> {
-        let store = match &settings.dedupe {
-            Some(name) => Some((Store::open("default").map_err(store_failed)?, name.as_str())),
-            None => None,
-        };
-        Ok(Self { store, new: Vec::new() })
-    }
-
-    /// Whether this event's id has been stored before, or came earlier in the same call.
-    pub fn contains(&mut self, event: &Event<'_>) -> Result<bool> {
-        let Some((store, name)) = &self.store else {
-            return Ok(false);
-        };
-        let Some(id) = event.params.text(name) else {
-            return Ok(false);
-        };
-        let key = format!("seen/{id}");
-        if self.new.contains(&key) || store.exists(&key).map_err(store_failed)? {
-            return Ok(true);
-        }
-        self.new.push(key);
-        Ok(false)
-    }
-
-    /// Remember the ids of events that are durable now.
-    pub fn remember(&self) -> Result<()> {
-        match &self.store {
-            Some((store, _)) if !self.new.is_empty() => {
-                let pairs: Vec<_> = self.new.iter().map(|key| (key.as_str(), &b"1"[..])).collect();
-                store.set_many(&pairs).map_err(store_failed)
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-fn store_failed(error: keyvalue::Error) -> Error {
-    log::error(format_args!("ids cannot be checked: {error}"));
-    Error::status(503, "events cannot be stored now, try again")
 }

@@ -12,6 +12,7 @@ mod batch;
 mod event;
 mod intake;
 mod params;
+mod seen;
 mod settings;
 mod visitor;
 
