@@ -13,5 +13,6 @@ mod doors;
 mod faults;
 mod foreign;
 mod reload;
+mod storage;
 mod support;
 mod walk;
