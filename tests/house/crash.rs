@@ -5,6 +5,8 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use tokio::sync::watch;
+
 use crate::support::Host;
 
 /// How often the host is killed.
@@ -16,7 +18,7 @@ const CLIENTS: usize = 8;
 #[derive(Default)]
 struct Sent {
     next: AtomicU64,
-    acknowledged: AtomicU64,
+    acknowledged: watch::Sender<u64>,
 }
 
 /// Send events until the host is gone: those that were acknowledged, and those of which nobody
@@ -29,7 +31,7 @@ async fn client(host: &Host, sent: &Sent) -> (BTreeSet<String>, BTreeSet<String>
         let answer = host.try_request(request.body(Default::default()).unwrap()).await;
         match answer {
             Ok(answer) if answer.status == 200 => {
-                sent.acknowledged.fetch_add(1, Ordering::Relaxed);
+                sent.acknowledged.send_modify(|count| *count += 1);
                 acknowledged.insert(event);
             }
             Ok(_) => drop(unanswered.insert(event)),
@@ -47,12 +49,11 @@ async fn every_acknowledged_event_is_counted_once_whenever_the_host_is_killed() 
     let sent = Sent::default();
     let (mut acknowledged, mut unanswered) = (BTreeSet::new(), BTreeSet::new());
     for _ in 0..ROUNDS {
-        let enough = sent.acknowledged.load(Ordering::Relaxed) + fastrand::u64(1..400);
+        let enough = *sent.acknowledged.borrow() + fastrand::u64(1..400);
         let clients = futures_util::future::join_all((0..CLIENTS).map(|_| client(&host, &sent)));
         let end = async {
-            while sent.acknowledged.load(Ordering::Relaxed) < enough {
-                tokio::task::yield_now().await;
-            }
+            let mut acknowledged = sent.acknowledged.subscribe();
+            acknowledged.wait_for(|count| *count >= enough).await.unwrap();
             host.strike();
         };
         let (clients, ()) = tokio::join!(clients, end);

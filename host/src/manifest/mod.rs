@@ -71,7 +71,7 @@ pub struct Http {
     pub rate_limit: Option<RateLimit>,
 }
 
-/// `rate-limit = { per-second = 100, burst = 200 }`, for each client address.
+/// `rate-limit = { per-second = 100, burst = 200 }`, for each client address. To count takes 1 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RateLimit {

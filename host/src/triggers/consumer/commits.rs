@@ -111,18 +111,21 @@ impl Commits {
         self.on_its_way = None;
         match outcome {
             Ok(Ok(())) => {
-                self.backoff.reset();
+                if let Some(waited) = self.backoff.reset() {
+                    tracing::info!(next, ?waited, "offsets are committed again");
+                }
                 Ok(())
             }
             Ok(Err(Error::Fenced { .. })) => Err(Broken::Fenced),
             failed => {
-                let pause = self.backoff.pause();
                 let error = match failed {
                     Ok(answer) => answer.err().map(|error| error.to_string()),
                     Err(panic) => Some(panic.to_string()),
                 };
-                tracing::warn!(error, ?pause, next, "an offset was not committed; trying again");
-                self.not_before = Some(Instant::now() + pause);
+                if self.backoff.is_fresh() {
+                    tracing::warn!(error, next, "an offset was not committed; trying again");
+                }
+                self.not_before = Some(Instant::now() + self.backoff.pause());
                 if with_outputs {
                     return Err(Broken::Doubtful);
                 }

@@ -75,7 +75,10 @@ where
             };
             let lost = match outcome {
                 Ok(member) => {
-                    backoff.reset();
+                    if let Some(waited) = backoff.reset() {
+                        let Table { plugin, group, .. } = &*self.table;
+                        tracing::info!(%plugin, %group, ?waited, "a member of the group again");
+                    }
                     let served = self.serve(member).await;
                     self.stop_all().await;
                     served
@@ -90,10 +93,11 @@ where
                 }
                 Err(lost) => lost,
             };
+            if backoff.is_fresh() {
+                let Table { plugin, group, .. } = &*self.table;
+                tracing::warn!(%plugin, %group, error = %lost, "not a member of the group; joining again");
+            }
             let pause = backoff.pause();
-            let Table { plugin, group, .. } = &*self.table;
-            tracing::warn!(%plugin, %group, error = %lost, ?pause,
-                "not a member of the group; joining again");
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = sleep(pause) => {}

@@ -50,8 +50,6 @@ pub struct Loop<H> {
     partition: Partition,
     meters: Meters,
     backoff: Backoff,
-    /// Since when a batch waits through no fault of its messages.
-    waits: Option<Instant>,
     stop: CancellationToken,
 }
 
@@ -84,7 +82,6 @@ impl<H: Handler> Loop<H> {
             source: Source::new(log.clone(), table.group.clone(), reader),
             topics: Topics::new(log.clone()),
             backoff: Backoff::default(),
-            waits: None,
             handler,
             log,
             partition,
@@ -366,8 +363,7 @@ impl<H: Handler> Loop<H> {
             Fault::Moved(offset) => return Err(Leave::Moved(*offset)),
             Fault::Guest(_) | Fault::Host(_) => {}
         }
-        if self.waits.is_none() {
-            self.waits = Some(Instant::now());
+        if self.backoff.is_fresh() {
             let (table, Partition { topic, partition }) = (self.handler.table(), &self.partition);
             tracing::warn!(plugin = %table.plugin, %topic, partition, error = %fault, "a batch waits");
         }
@@ -377,10 +373,8 @@ impl<H: Handler> Loop<H> {
 
     /// Nothing keeps the batch from going on any longer.
     fn goes_on(&mut self) {
-        self.backoff.reset();
-        if let Some(since) = self.waits.take() {
+        if let Some(waited) = self.backoff.reset() {
             let (table, Partition { topic, partition }) = (self.handler.table(), &self.partition);
-            let waited = since.elapsed();
             tracing::info!(plugin = %table.plugin, %topic, partition, ?waited, "the batch goes on");
         }
     }

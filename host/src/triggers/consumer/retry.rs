@@ -9,7 +9,11 @@
 //!  trapped         0 ━━━━━━━━━━━━ ┃ ━━━━━━━━━━ n     halves, until one message is alone
 //! ```
 
-use std::{collections::BTreeMap, ops::Range, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use crate::manifest::Retry;
 
@@ -139,25 +143,34 @@ pub fn pause_before(attempts: u32, first: Duration, most: Duration) -> Duration 
 }
 
 /// The pauses while the host itself cannot go on: the log or a database is away, all instances
-/// are taken. No message is to blame, so there is no end to them.
+/// are taken. No message is to blame, so there is no end to them; the log tells of the first and
+/// of the end.
 #[derive(Debug, Default)]
 pub struct Backoff {
     failures: u32,
+    since: Option<Instant>,
 }
 
 impl Backoff {
     const FIRST: Duration = Duration::from_millis(5);
     const MOST: Duration = Duration::from_secs(10);
 
+    /// Whether nothing has failed since it last went well.
+    pub fn is_fresh(&self) -> bool {
+        self.since.is_none()
+    }
+
     /// The next pause.
     pub fn pause(&mut self) -> Duration {
+        self.since.get_or_insert_with(Instant::now);
         self.failures = self.failures.saturating_add(1);
         pause_before(self.failures, Self::FIRST, Self::MOST)
     }
 
-    /// It went well again.
-    pub fn reset(&mut self) {
+    /// It went well; for how long it had not, if it had not.
+    pub fn reset(&mut self) -> Option<Duration> {
         self.failures = 0;
+        self.since.take().map(|since| since.elapsed())
     }
 }
 

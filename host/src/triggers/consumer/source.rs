@@ -177,16 +177,20 @@ impl Source {
     fn take(&mut self, read: Result<Batch>) {
         match read {
             Ok(batch) => {
-                self.backoff.reset();
+                if let Some(waited) = self.backoff.reset() {
+                    let Partition { topic, partition } = self.reader.partition();
+                    tracing::info!(%topic, partition, ?waited, "a partition is read again");
+                }
                 if !batch.is_empty() {
                     self.ahead = Some(Ahead { batch, since: Instant::now() });
                 }
             }
             Err(error) => {
-                let pause = self.backoff.pause();
-                let Partition { topic, partition } = self.reader.partition();
-                tracing::warn!(%topic, partition, %error, ?pause, "a partition was not read; trying again");
-                self.not_before = Some(Instant::now() + pause);
+                if self.backoff.is_fresh() {
+                    let Partition { topic, partition } = self.reader.partition();
+                    tracing::warn!(%topic, partition, %error, "a partition is not read; trying again");
+                }
+                self.not_before = Some(Instant::now() + self.backoff.pause());
             }
         }
     }
