@@ -12,6 +12,7 @@
 //! - [`manifest`]: what a plugin says about itself.
 //! - [`capabilities`]: what a plugin may import.
 //! - [`backends`]: what the house stands on (log, SQL, key-value), without any WebAssembly.
+//! - [`quantity`]: sizes and times as people write them.
 //! - [`observe`]: where log lines and numbers of all rooms end up; only the command line and the
 //!   admin API enter it.
 
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod manifest;
 pub mod observe;
 pub mod plugins;
+pub mod quantity;
 pub mod runtime;
 pub mod serve;
 pub mod settings;

@@ -15,6 +15,7 @@ const ROOMS: &[&[&str]] = &[
     &["manifest"],
     &["capabilities"],
     &["backends"],
+    &["quantity"],
 ];
 
 /// Crates that only some rooms may name.

@@ -16,6 +16,7 @@
 //! shows. All of `/api` takes a bearer token, see [`token`].
 
 use std::{
+    fmt,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
@@ -46,7 +47,7 @@ pub mod topics;
 pub use error::Error;
 
 /// `[admin]`
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
     /// Where to listen; port 0 takes a free one.
@@ -54,6 +55,14 @@ pub struct Settings {
     /// The token; `None`: one is made up at the start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+}
+
+impl fmt::Debug for Settings {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.token.as_ref().map(|_| "***");
+        f.debug_struct("Settings").field("listen", &self.listen).field("token", &token).finish()
+    }
 }
 
 impl Default for Settings {

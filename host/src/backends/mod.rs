@@ -6,10 +6,12 @@ pub mod keyvalue;
 pub mod log;
 pub mod sql;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+
+use crate::quantity::{Bytes, Millis};
 
 /// The backends that the capabilities and the consumer trigger share.
 #[derive(Clone)]
@@ -36,17 +38,21 @@ pub struct Settings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LogSettings {
-    /// Memory for recent records of all partitions together, in bytes.
-    pub tail_bytes: usize,
-    /// How often old records are looked for, in milliseconds.
-    pub retention_check_ms: u64,
-    /// How long a member of a group may keep a partition that goes to another, in milliseconds.
-    pub revoke_deadline_ms: u64,
+    /// Memory for recent records of all partitions together.
+    pub tail_bytes: Bytes,
+    /// How often old records are looked for.
+    pub retention_check: Millis,
+    /// How long a member of a group may keep a partition that goes to another.
+    pub revoke_deadline: Millis,
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { tail_bytes: 64 << 20, retention_check_ms: 300_000, revoke_deadline_ms: 60_000 }
+        Self {
+            tail_bytes: Bytes(64 << 20),
+            retention_check: Millis(300_000),
+            revoke_deadline: Millis(60_000),
+        }
     }
 }
 
@@ -55,11 +61,11 @@ impl Backends {
     pub async fn open(settings: &Settings, data: &Path) -> anyhow::Result<Self> {
         let log = log::embedded::Settings {
             directory: data.join("log"),
-            tail_bytes: settings.log.tail_bytes,
-            retention_check: Duration::from_millis(settings.log.retention_check_ms),
-            revoke_deadline: Duration::from_millis(settings.log.revoke_deadline_ms),
+            tail_bytes: settings.log.tail_bytes.as_usize(),
+            retention_check: settings.log.retention_check.into(),
+            revoke_deadline: settings.log.revoke_deadline.into(),
         };
-        let log = log::embedded::Embedded::open(log).await.context("cannot open the log")?;
+        let log = log::embedded::Embedded::open(log).await?;
         let sql = sql::sqlite::Sqlite::open(settings.sql.clone(), &data.join("sql"));
         let sql = sql.context("cannot open the directory of the databases")?;
         let stores = data.join("keyvalue");

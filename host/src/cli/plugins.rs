@@ -8,8 +8,8 @@ use super::{
     output::{Output, Style, columns, needs, time},
 };
 use crate::{
-    manifest::Bytes,
     plugins::{Status, status::State},
+    quantity::Bytes,
 };
 
 /// Show the plugins of a running host

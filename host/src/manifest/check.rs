@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::{
     Consume, Delivery, Manifest,
-    problem::{Fault, Step},
+    problem::{self, Fault, Step},
     route::Pattern,
 };
 use crate::backends::log::TopicSettings;
@@ -50,35 +50,31 @@ fn is_topic(name: &str) -> bool {
     (1..=249).contains(&name.len()) && name.bytes().all(ok) && name != "." && name != ".."
 }
 
-fn fault<const N: usize>(path: [Step; N], message: String, hint: impl Into<String>) -> Fault {
-    Fault { path: path.into(), message, hint: hint.into() }
-}
-
 fn check_name(name: &str) -> Outcome {
     if is_name(name) {
         return Ok(());
     }
     let hint = "use 1 to 63 of `a-z`, `0-9` and `-`, starting with a letter";
-    Err(fault(["name".into()], format!("`{name}` is no name for a plugin"), hint))
+    Err(Fault::new(["name".into()], format!("`{name}` is no name for a plugin"), hint))
 }
 
 fn check_routes(manifest: &Manifest) -> Outcome {
     let Some(http) = &manifest.http else { return Ok(()) };
     if http.routes.is_empty() {
         let hint = format!("add `routes = [\"/{}/{{*path}}\"]`", manifest.name);
-        return Err(fault(["http".into()], "`[http]` names no routes".into(), hint));
+        return Err(Fault::new(["http".into()], "`[http]` names no routes", hint));
     }
     let mut patterns: Vec<Pattern> = Vec::new();
     for (index, route) in http.routes.iter().enumerate() {
         let at = || ["http".into(), "routes".into(), index.into()];
         let pattern = Pattern::parse(route).map_err(|error| {
             let hint = "a route is `[host]/path` with `{name}` and a last `{*name}`";
-            fault(at(), error.to_string(), hint)
+            Fault::new(at(), error.to_string(), hint)
         })?;
         if let Some(earlier) = patterns.iter().position(|earlier| earlier.same_shape(&pattern)) {
             let earlier = &http.routes[earlier];
             let message = format!("route `{route}` matches the same requests as `{earlier}`");
-            return Err(fault(at(), message, "keep one of them"));
+            return Err(Fault::new(at(), message, "keep one of them"));
         }
         patterns.push(pattern);
     }
@@ -107,7 +103,7 @@ fn check_consumers(manifest: &Manifest) -> Outcome {
                     group(consume)
                 );
                 let path = ["consume".into(), index.into(), "topics".into(), topic.into()];
-                return Err(fault(path, message, "give one of the two a `group` of its own"));
+                return Err(Fault::new(path, message, "give one of the two a `group` of its own"));
             }
         }
     }
@@ -126,7 +122,7 @@ fn check_delivery(index: usize, consume: &Consume, manifest: &Manifest) -> Outco
         ),
         _ => return Ok(()),
     };
-    Err(fault(["consume".into(), index.into(), "delivery".into()], message.into(), hint))
+    Err(Fault::new(["consume".into(), index.into(), "delivery".into()], message, hint))
 }
 
 fn check_consumer(index: usize, consume: &Consume) -> Outcome {
@@ -135,7 +131,7 @@ fn check_consumer(index: usize, consume: &Consume) -> Outcome {
         |table: &str, key: &str| [Step::from("consume"), index.into(), table.into(), key.into()];
     if consume.topics.is_empty() {
         let hint = "name at least one topic, as in `topics = [\"events\"]`";
-        return Err(fault(at("topics"), "a consumer without topics never runs".into(), hint));
+        return Err(Fault::new(at("topics"), "a consumer without topics never runs", hint));
     }
     for (topic_index, topic) in consume.topics.iter().enumerate() {
         let path = ["consume".into(), index.into(), "topics".into(), topic_index.into()];
@@ -148,7 +144,7 @@ fn check_consumer(index: usize, consume: &Consume) -> Outcome {
         check_topic_name("topic", topic, at("dead-letter"))?;
         if consume.topics.contains(topic) {
             let message = format!("dead letters would come back through topic `{topic}`");
-            return Err(fault(at("dead-letter"), message, "name a topic it does not read"));
+            return Err(Fault::new(at("dead-letter"), message, "name a topic it does not read"));
         }
     }
     let messages = consume.batch.max_messages;
@@ -160,7 +156,11 @@ fn check_consumer(index: usize, consume: &Consume) -> Outcome {
             "`max-backoff` {} is shorter than `backoff` {}",
             consume.retry.max_backoff, consume.retry.backoff
         );
-        return Err(fault(inside("retry", "max-backoff"), message, "make it at least as long"));
+        return Err(Fault::new(
+            inside("retry", "max-backoff"),
+            message,
+            "make it at least as long",
+        ));
     }
     Ok(())
 }
@@ -182,7 +182,11 @@ fn check_limits(manifest: &Manifest) -> Outcome {
     let at = |key: &str| [Step::from("limits"), key.into()];
     if limits.memory.0 < MIN_MEMORY {
         let message = format!("`memory` {} is less than one page", limits.memory);
-        return Err(fault(at("memory"), message, "give at least `64KiB`; most plugins take 1MiB"));
+        return Err(Fault::new(
+            at("memory"),
+            message,
+            "give at least `64KiB`; most plugins take 1MiB",
+        ));
     }
     check_range(at("timeout"), limits.timeout.0, 1..=MAX_TIME)?;
     check_range(at("start-timeout"), limits.start_timeout.0, 1..=MAX_TIME)?;
@@ -204,7 +208,7 @@ fn check_topic_name<const N: usize>(what: &str, name: &str, path: [Step; N]) -> 
         return Ok(());
     }
     let hint = "use 1 to 249 of `a-z`, `A-Z`, `0-9`, `.`, `_` and `-`";
-    Err(fault(path, format!("`{name}` is no name for a {what}"), hint))
+    Err(Fault::new(path, format!("`{name}` is no name for a {what}"), hint))
 }
 
 /// Whether a number is within its bounds; the last step of the path is its key.
@@ -213,18 +217,5 @@ fn check_range<const N: usize>(
     value: impl Into<u64>,
     allowed: RangeInclusive<u64>,
 ) -> Outcome {
-    let value = value.into();
-    if allowed.contains(&value) {
-        return Ok(());
-    }
-    let key = match path.last() {
-        Some(Step::Key(key)) => key.as_str(),
-        _ => "the value",
-    };
-    let hint = match value < *allowed.start() {
-        true => format!("make it at least {}", allowed.start()),
-        false => format!("make it at most {}", allowed.end()),
-    };
-    let message = format!("`{key}` cannot be {value}");
-    Err(fault(path, message, hint))
+    problem::check_range(path, value.into(), allowed)
 }

@@ -8,21 +8,23 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{backends::log::TopicSettings, capabilities::Needs};
+use crate::{
+    backends::log::TopicSettings,
+    capabilities::Needs,
+    quantity::{Bytes, Millis},
+};
 
 mod check;
 pub mod problem;
 mod read;
 pub mod route;
 pub mod section;
-mod size;
 #[cfg(test)]
 mod tests;
 
 pub use check::{check, is_name};
 pub use problem::Problem;
 pub use read::{read, read_file};
-pub use size::{Bytes, Millis};
 
 /// A plugin as its manifest describes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -9,7 +9,10 @@
 //! hint: did you mean `routes`?
 //! ```
 
-use std::{fmt, ops::Range};
+use std::{
+    fmt,
+    ops::{Range, RangeInclusive},
+};
 
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
@@ -78,6 +81,39 @@ pub struct Fault {
     pub message: String,
     /// As in [`Problem::hint`].
     pub hint: String,
+}
+
+impl Fault {
+    /// Something about the value at the end of a path.
+    pub fn new(
+        path: impl Into<Vec<Step>>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self { path: path.into(), message: message.into(), hint: hint.into() }
+    }
+}
+
+/// Whether a value is within its bounds; the last step of the path is its key.
+pub fn check_range<T: PartialOrd + fmt::Display>(
+    path: impl Into<Vec<Step>>,
+    value: T,
+    allowed: RangeInclusive<T>,
+) -> Result<(), Fault> {
+    if allowed.contains(&value) {
+        return Ok(());
+    }
+    let path = path.into();
+    let key = match path.last() {
+        Some(Step::Key(key)) => key.as_str(),
+        _ => "the value",
+    };
+    let hint = match value < *allowed.start() {
+        true => format!("make it at least {}", allowed.start()),
+        false => format!("make it at most {}", allowed.end()),
+    };
+    let message = format!("`{key}` cannot be {value}");
+    Err(Fault::new(path, message, hint))
 }
 
 /// Read a TOML text into a type that denies unknown fields.

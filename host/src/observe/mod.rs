@@ -12,9 +12,11 @@ use tracing_subscriber::{
 
 pub mod logs;
 pub mod metrics;
+mod text;
 
 pub use logs::Logs;
 pub use metrics::Metrics;
+use text::Indented;
 
 /// `[observe]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +36,13 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Whether [`init`] would take them.
+    pub fn check(&self) -> Result<(), Error> {
+        filter(&self.log).map(drop)
+    }
+}
+
 /// How log lines are written to standard error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -49,7 +58,7 @@ pub enum Format {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The filter is not in the language of filters.
-    #[error("`{filter}` is no log filter: write a level such as `info`, or `info,plugin=debug`")]
+    #[error("`{filter}` is no log filter")]
     Filter {
         /// What was given.
         filter: String,
@@ -94,10 +103,10 @@ fn colour() -> bool {
 }
 
 fn writer(format: Format, colour: bool) -> Box<dyn Layer<Registry> + Send + Sync> {
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colour);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(colour);
     match format {
-        Format::Text => lines.boxed(),
-        Format::Json => lines.json().flatten_event(true).boxed(),
+        Format::Text => lines.with_writer(|| Indented(io::stderr())).boxed(),
+        Format::Json => lines.with_writer(io::stderr).json().flatten_event(true).boxed(),
     }
 }
 

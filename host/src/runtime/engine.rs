@@ -12,7 +12,7 @@ use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAl
 
 use crate::{
     capabilities::Dialect,
-    manifest::{Bytes, Millis},
+    quantity::{Bytes, Millis},
 };
 
 /// `[runtime]`

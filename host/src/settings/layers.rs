@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{DEFAULTS, Settings};
+use super::{DEFAULTS, Settings, check::check, conceal};
 use crate::manifest::{Problem, problem};
 
 /// What the environment variables of settings start with.
@@ -56,7 +56,7 @@ pub fn load(
     for flag in flags {
         set(&mut table, flag.key, &flag.value, flag.name)?;
     }
-    let settings = Settings::deserialize(table).map_err(|error| about("settings", &error))?;
+    let settings = typed(table).map_err(|refused| refused.about("settings"))?;
     Ok(Loaded { settings, warnings })
 }
 
@@ -66,10 +66,13 @@ fn read(path: &Path) -> Result<Table, Problem> {
     let text = fs::read_to_string(path).map_err(|error| Problem {
         file: file.clone(),
         message: format!("the settings cannot be read: {error}"),
-        hint: None,
+        hint: Some("name a file with `--settings` or TRELLIS_SETTINGS, or none".into()),
         place: None,
     })?;
-    problem::parse::<Settings>(&text, &file)?;
+    let settings = problem::parse(&text, &file).and_then(|settings| {
+        check(&settings).map_err(|fault| Problem::locate(fault, &text, &file))
+    });
+    settings.map_err(|problem| conceal::conceal(problem, &text))?;
     problem::parse(&text, &file)
 }
 
@@ -84,15 +87,17 @@ fn set(table: &mut Table, key: &str, text: &str, source: &str) -> Result<(), Pro
     for value in values.into_iter().flatten() {
         let mut changed = table.clone();
         insert(&mut changed, key, value);
-        match Settings::deserialize(changed.clone()) {
+        match typed(changed.clone()) {
             Ok(_) => {
                 *table = changed;
                 return Ok(());
             }
-            Err(error) => first = first.or(Some(error)),
+            // It has the type of the key, so this is what was meant.
+            Err(refused) if refused.fits => return Err(refused.about(source)),
+            Err(refused) => first = first.or(Some(refused)),
         }
     }
-    first.map_or(Ok(()), |error| Err(about(source, &error)))
+    first.map_or(Ok(()), |refused| Err(refused.about(source)))
 }
 
 fn insert(table: &mut Table, key: &str, value: Value) {
@@ -109,10 +114,31 @@ fn insert(table: &mut Table, key: &str, value: Value) {
     }
 }
 
-/// A problem with a value that did not come from a file.
-fn about(source: &str, error: &toml::de::Error) -> Problem {
-    let (message, hint) = problem::reword(error.message());
-    Problem { file: source.to_owned(), message, hint, place: None }
+/// What is wrong with a value that did not come from a file.
+struct Refused {
+    message: String,
+    hint: Option<String>,
+    /// Whether it has the right type and is still not allowed.
+    fits: bool,
+}
+
+impl Refused {
+    fn about(self, source: &str) -> Problem {
+        let Self { message, hint, .. } = self;
+        Problem { file: source.to_owned(), message, hint, place: None }
+    }
+}
+
+/// The settings that a table holds, if a host can run with them.
+fn typed(table: Table) -> Result<Settings, Refused> {
+    let settings = Settings::deserialize(table).map_err(|error| {
+        let (message, hint) = problem::reword(error.message());
+        Refused { message, hint, fits: false }
+    })?;
+    match check(&settings) {
+        Ok(()) => Ok(settings),
+        Err(fault) => Err(Refused { message: fault.message, hint: Some(fault.hint), fits: true }),
+    }
 }
 
 /// Every key of a settings file, those without a value (`#key = ...`) included.

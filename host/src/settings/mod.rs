@@ -15,6 +15,8 @@ use crate::{
     admin, backends, capabilities, observe, plugins::grants::Grants, runtime, triggers::http,
 };
 
+mod check;
+mod conceal;
 mod layers;
 #[cfg(test)]
 mod tests;

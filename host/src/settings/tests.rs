@@ -3,7 +3,10 @@
 use std::io::Write;
 
 use super::*;
-use crate::manifest::problem;
+use crate::{
+    manifest::problem,
+    quantity::{Bytes, Millis},
+};
 
 fn of(file: &str, variables: &[(&str, &str)], flags: &[Flag]) -> Result<Loaded, String> {
     let mut settings = tempfile::NamedTempFile::new().unwrap();
@@ -148,4 +151,120 @@ fn a_variable_that_is_no_setting_is_a_warning() {
         "the environment variable `TRELLIS_PORT_80_TCP` is no setting",
     ]
     "#);
+}
+
+#[test]
+fn sizes_and_times_are_taken_as_people_write_them_and_as_numbers() {
+    let file = "[log]\ntail-bytes = \"8 MiB\"\nrevoke-deadline = 1500\n[outbound]\nmax-request-bytes = 1000\nconnect-timeout = \"2s\"\n[sql]\nmax-bytes = \"1GiB\"\n";
+    let variables =
+        [("TRELLIS_LOG_RETENTION_CHECK", "1h"), ("TRELLIS_OUTBOUND_MAX_RESPONSE_BYTES", "5")];
+    let settings = of(file, &variables, &[]).unwrap().settings;
+    assert_eq!(settings.backends.log.tail_bytes, Bytes(8 << 20));
+    assert_eq!(settings.backends.log.revoke_deadline, Millis(1500));
+    assert_eq!(settings.backends.log.retention_check, Millis(3_600_000));
+    assert_eq!(settings.backends.sql.max_bytes, Bytes(1 << 30));
+    assert_eq!(settings.capabilities.http.connect_timeout, Millis(2000));
+    assert_eq!(settings.capabilities.http.max_request_bytes, Bytes(1000));
+    assert_eq!(settings.capabilities.http.max_response_bytes, Bytes(5));
+}
+
+#[test]
+fn a_value_that_no_host_could_run_with_is_pointed_at_with_the_remedy() {
+    let of = |file, variables| of(file, variables, &[]).unwrap_err();
+    insta::assert_snapshot!(of("[outbound]\nconnect-timeout = \"5 parsecs\"\n", &[]), @r#"
+    invalid value: string "5 parsecs", expected a time such as "5s" or "100ms"
+      --> settings.toml:2:19
+       |
+     2 | connect-timeout = "5 parsecs"
+       |                   ^^^^^^^^^^^
+    "#);
+    insta::assert_snapshot!(of("[log]\nretention-check = 0\n", &[]), @r#"
+    `retention-check` cannot be 0ms
+      --> settings.toml:2:19
+       |
+     2 | retention-check = 0
+       |                   ^
+    hint: make it at least 1ms
+    "#);
+    insta::assert_snapshot!(of("[runtime]\ntick = \"1h\"\n", &[]), @r#"
+    `tick` cannot be 1h
+      --> settings.toml:2:8
+       |
+     2 | tick = "1h"
+       |        ^^^^
+    hint: make it at most 1s
+    "#);
+    insta::assert_snapshot!(of("[sql]\nmax-bytes = \"4kB\"\n", &[]), @r#"
+    `max-bytes` cannot be 4kB
+      --> settings.toml:2:13
+       |
+     2 | max-bytes = "4kB"
+       |             ^^^^^
+    hint: make it at least 1MiB
+    "#);
+    insta::assert_snapshot!(of("[http]\nlisten = []\n", &[]), @r#"
+    `listen` names no address
+      --> settings.toml:2:10
+       |
+     2 | listen = []
+       |          ^^
+    hint: name one, as in `listen = ["127.0.0.1:8080"]`
+    "#);
+    insta::assert_snapshot!(of("[http.rate-limit]\nper-second = 0\nburst = 1\n", &[]), @r#"
+    `per-second` cannot be 0
+      --> settings.toml:2:14
+       |
+     2 | per-second = 0
+       |              ^
+    hint: make it at least 1
+    "#);
+    insta::assert_snapshot!(of("[observe]\nlog = \"plugin=loud\"\n", &[]), @r#"
+    `plugin=loud` is no log filter
+      --> settings.toml:2:7
+       |
+     2 | log = "plugin=loud"
+       |       ^^^^^^^^^^^^^
+    hint: write a level such as `info`, or `info,plugin=debug`
+    "#);
+    insta::assert_snapshot!(of("", &[("TRELLIS_ADMIN_TOKEN", " ")]), @r#"
+    `token` is empty
+      --> TRELLIS_ADMIN_TOKEN
+    hint: give it a long random text, or take the key out and the host makes one up
+    "#);
+    insta::assert_snapshot!(of("", &[("TRELLIS_OUTBOUND_CONCURRENCY", "0")]), @r#"
+    `concurrency` cannot be 0
+      --> TRELLIS_OUTBOUND_CONCURRENCY
+    hint: make it at least 1
+    "#);
+}
+
+#[test]
+fn a_secret_that_stands_in_the_wrong_place_is_not_shown() {
+    for file in [
+        "[config.secrets]\nmail-key = \"hunter2\"\n",
+        "[config.secrets]\nmail-key = { value = \"hunter2\" }\n",
+        "[config.secrets.mail-key]\nvalue = \"hunter2\"\n",
+        "[config.secrets]\nmail-key = \"hunter2\n",
+        "[config]\nsecrets.mail-key = \"hunter2\"\n",
+        "[config]\nsecrets = { mail-key = \"hunter2\" }\n",
+        "[admin]\ntoken = [\"hunter2\"]\n",
+        "[admin]\ntoken = \"hunter2\n",
+    ] {
+        let explained = of(file, &[], &[]).unwrap_err();
+        assert!(!explained.contains("hunter2"), "{file}\n{explained}");
+    }
+    insta::assert_snapshot!(of("[config.secrets]\nmail-key = \"hunter2\"\n", &[], &[]).unwrap_err(), @r#"
+    the value of `mail-key` cannot be used here
+      --> settings.toml:2:1
+       |
+     2 | mail-key = ***
+       | ^^^^^^^^
+    hint: say where the secret is: `{ env = "NAME" }` or `{ file = "/path" }`, never what it is
+    "#);
+}
+
+#[test]
+fn the_token_is_not_printed_with_the_settings() {
+    let settings = of("", &[("TRELLIS_ADMIN_TOKEN", "hunter2")], &[]).unwrap().settings;
+    assert!(!format!("{settings:?}").contains("hunter2"));
 }

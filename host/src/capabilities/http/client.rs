@@ -25,6 +25,7 @@ use super::{
     body::{self, Capped},
     guard::{Guard, Lookup, Reach, Refused},
 };
+use crate::quantity::Millis;
 
 /// Idle connections to one host, and how long they are kept.
 const MAX_IDLE: usize = 32;
@@ -53,14 +54,14 @@ impl Waits {
     /// What the guest asked for, but no longer than the operator allows, nor than its call.
     pub fn new(settings: &Settings, options: Option<RequestOptions>, deadline: Instant) -> Self {
         let asked = options.unwrap_or_default();
-        let bound = |asked: Option<Duration>, most_ms: u64| {
-            let most = Duration::from_millis(most_ms);
+        let bound = |asked: Option<Duration>, most: Millis| {
+            let most = most.into();
             asked.map_or(most, |asked| asked.min(most))
         };
         Self {
-            connect: bound(asked.connect_timeout, settings.connect_timeout_ms),
-            first_byte: bound(asked.first_byte_timeout, settings.first_byte_timeout_ms),
-            between_bytes: bound(asked.between_bytes_timeout, settings.between_bytes_timeout_ms),
+            connect: bound(asked.connect_timeout, settings.connect_timeout),
+            first_byte: bound(asked.first_byte_timeout, settings.first_byte_timeout),
+            between_bytes: bound(asked.between_bytes_timeout, settings.between_bytes_timeout),
             deadline,
         }
     }

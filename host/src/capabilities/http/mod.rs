@@ -27,7 +27,10 @@ use wasmtime_wasi_http::{
 };
 
 use super::{Capability, Dialect, Plugin, State};
-use crate::backends::Backends;
+use crate::{
+    backends::Backends,
+    quantity::{Bytes, Millis},
+};
 
 mod body;
 mod client;
@@ -46,15 +49,15 @@ pub use hosts::{Invalid, Pattern};
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
     /// The longest wait for a connection: name, TCP and TLS.
-    pub connect_timeout_ms: u64,
+    pub connect_timeout: Millis,
     /// The longest wait for the head of the answer.
-    pub first_byte_timeout_ms: u64,
+    pub first_byte_timeout: Millis,
     /// The longest silence in the body of an answer.
-    pub between_bytes_timeout_ms: u64,
+    pub between_bytes_timeout: Millis,
     /// The largest body of a request.
-    pub max_request_bytes: u64,
+    pub max_request_bytes: Bytes,
     /// The largest body of an answer. Bodies are streamed, never held.
-    pub max_response_bytes: u64,
+    pub max_response_bytes: Bytes,
     /// Requests in flight for each plugin, until the body of the answer is read or dropped.
     pub concurrency: usize,
 }
@@ -62,11 +65,11 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            connect_timeout_ms: 10_000,
-            first_byte_timeout_ms: 60_000,
-            between_bytes_timeout_ms: 60_000,
-            max_request_bytes: 64 << 20,
-            max_response_bytes: 256 << 20,
+            connect_timeout: Millis(10_000),
+            first_byte_timeout: Millis(60_000),
+            between_bytes_timeout: Millis(60_000),
+            max_request_bytes: Bytes(64 << 20),
+            max_response_bytes: Bytes(256 << 20),
             concurrency: 128,
         }
     }
@@ -251,11 +254,11 @@ impl Prepared {
         let slots = self.slots.clone();
         let slot = slots.try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
         let waits = Waits::new(&self.settings, options, deadline);
-        let request = request.map(|body| body::outgoing(body, self.settings.max_request_bytes));
+        let request = request.map(|body| body::outgoing(body, self.settings.max_request_bytes.0));
         if let Some(error) = request.body().is_too_large() {
             return Err(error);
         }
-        let most = self.settings.max_response_bytes;
+        let most = self.settings.max_response_bytes.0;
         let response = self.client.send(request, waits, most, slot).await?;
         let nothing_left: Afterwards = Box::new(async { Ok(()) });
         Ok((response.map(BodyExt::boxed_unsync), nothing_left))

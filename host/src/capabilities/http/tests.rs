@@ -165,8 +165,8 @@ async fn bodies_are_capped_both_ways() {
     let address = serve().await;
     let uri = format!("http://{address}/echo");
     let small = |request, response| Settings {
-        max_request_bytes: request,
-        max_response_bytes: response,
+        max_request_bytes: Bytes(request),
+        max_response_bytes: Bytes(response),
         ..Settings::default()
     };
     let mut caller = instance(small(10, 100), everywhere(true)).await;
@@ -182,7 +182,7 @@ async fn bodies_are_capped_both_ways() {
 #[tokio::test]
 async fn a_streamed_request_body_is_cut_at_its_cap() {
     let address = serve().await;
-    let settings = Settings { max_request_bytes: 1000, ..Settings::default() };
+    let settings = Settings { max_request_bytes: Bytes(1000), ..Settings::default() };
     let mut caller = instance(settings, everywhere(true)).await;
     let parts = futures_util::stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(&[7; 64]))));
     let body = StreamBody::new(parts).boxed_unsync();
@@ -195,8 +195,11 @@ async fn a_streamed_request_body_is_cut_at_its_cap() {
 #[tokio::test]
 async fn silence_ends_at_its_bound_and_at_the_deadline_of_the_call() {
     let address = serve().await;
-    let settings =
-        Settings { first_byte_timeout_ms: 20, between_bytes_timeout_ms: 20, ..Settings::default() };
+    let settings = Settings {
+        first_byte_timeout: Millis(20),
+        between_bytes_timeout: Millis(20),
+        ..Settings::default()
+    };
     let mut caller = instance(settings, everywhere(true)).await;
     let answer = ask(&mut caller, &format!("http://{address}/never"), "").await;
     assert!(matches!(answer, Err(Error::ConnectionReadTimeout)), "{answer:?}");

@@ -14,7 +14,10 @@ use std::{net::SocketAddr, time::Duration};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::{Bytes, Millis, RateLimit};
+use crate::{
+    manifest::RateLimit,
+    quantity::{Bytes, Millis},
+};
 
 mod answer;
 mod body;

@@ -45,7 +45,9 @@ const ABORT: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An address is taken, or not ours.
-    #[error("cannot listen on `{address}`: {source}; change `[http] listen`")]
+    #[error(
+        "cannot listen on `{address}`: {source}; choose another address with `--listen` or `[http] listen`"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,

@@ -18,10 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, Server, Settings};
-use crate::{
-    manifest::{Millis, RateLimit},
-    plugins::Live,
-};
+use crate::{manifest::RateLimit, plugins::Live, quantity::Millis};
 
 struct Running {
     address: SocketAddr,

@@ -49,7 +49,7 @@ impl File {
     pub async fn open(path: PathBuf, settings: &Settings) -> Result<Arc<Self>> {
         let shared = Arc::new(Shared {
             path,
-            max_bytes: settings.max_bytes,
+            max_bytes: settings.max_bytes.0,
             writer: Arc::default(),
             reading: Semaphore::new(settings.readers.max(1) as usize),
             readers: std::sync::Mutex::default(),

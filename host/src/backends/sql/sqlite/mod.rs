@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::{Database, Databases, Error, Result};
+use crate::quantity::Bytes;
 
 mod connection;
 mod file;
@@ -37,13 +38,13 @@ use file::File;
 pub struct Settings {
     /// Queries of one plugin that run at a time, each on a thread.
     pub readers: u32,
-    /// The largest database in bytes; a plugin that fills it gets `unavailable`.
-    pub max_bytes: u64,
+    /// The largest database; a plugin that fills it gets `unavailable`.
+    pub max_bytes: Bytes,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { readers: 4, max_bytes: 16 << 30 }
+        Self { readers: 4, max_bytes: Bytes(16 << 30) }
     }
 }
 

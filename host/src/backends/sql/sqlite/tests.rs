@@ -8,7 +8,10 @@ use super::{
     Settings, Sqlite,
     text::{Kind, Text},
 };
-use crate::backends::sql::{Databases, Error, Migration, Statement, Value};
+use crate::{
+    backends::sql::{Databases, Error, Migration, Statement, Value},
+    quantity::Bytes,
+};
 
 async fn open(directory: &Path) -> Arc<dyn Databases> {
     Arc::new(Sqlite::open(Settings::default(), directory).unwrap())
@@ -181,7 +184,7 @@ async fn a_migration_may_rebuild_a_table_that_others_point_to() {
 #[tokio::test]
 async fn a_full_database_says_so_and_keeps_what_it_has() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = Settings { max_bytes: 64 * 4096, ..Settings::default() };
+    let settings = Settings { max_bytes: Bytes(64 * 4096), ..Settings::default() };
     let all = Sqlite::open(settings, directory.path()).unwrap();
     let database = all.open("p").await.unwrap();
     database.execute(on("CREATE TABLE t (a BLOB)")).await.unwrap();

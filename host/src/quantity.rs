@@ -1,5 +1,5 @@
-//! Sizes and times as people write them: `"64MiB"`, `"5s"`, or a bare number of bytes or
-//! milliseconds.
+//! Sizes and times as people write them, in manifests and settings alike: `"64MiB"`, `"5s"`, or a
+//! bare number of bytes or milliseconds. The lowest room: whoever has a setting enters here.
 
 use std::{fmt, time::Duration};
 
@@ -122,6 +122,7 @@ mod tests {
         assert_eq!(Bytes(3 << 20).to_string(), "3MiB");
         assert_eq!(Millis(90_000).to_string(), "90s");
         assert_eq!(parse("5 S", TIME_UNITS), Some(5000));
+        assert_eq!(parse(" 64 MiB ", BYTE_UNITS), Some(64 << 20));
     }
 
     #[test]

@@ -1,0 +1,95 @@
+//! What the settings may say, beyond having the right types.
+
+use super::Settings;
+use crate::{
+    backends,
+    capabilities::http as outbound,
+    manifest::problem::{Fault, Step, check_range},
+    quantity::{Bytes, Millis},
+    runtime,
+    triggers::http,
+};
+
+/// The shortest time that makes sense for anything that is waited for.
+const MOMENT: Millis = Millis(1);
+/// The longest time: a year.
+const YEAR: Millis = Millis(366 * 24 * 3600 * 1000);
+/// The longest that running plugins may go unobserved: deadlines have this grain.
+const LONGEST_TICK: Millis = Millis(1000);
+/// An empty database takes a few pages.
+const SMALLEST_DATABASE: Bytes = Bytes(1 << 20);
+/// A head is a path and some fields.
+const SMALLEST_HEAD: Bytes = Bytes(1 << 10);
+
+type Outcome = Result<(), Fault>;
+
+/// Whether a host can run with these settings.
+pub(super) fn check(settings: &Settings) -> Outcome {
+    check_http(&settings.http)?;
+    check_admin(settings.admin.token.as_deref())?;
+    check_runtime(&settings.runtime)?;
+    check_backends(&settings.backends)?;
+    check_outbound(&settings.capabilities.http)?;
+    settings.observe.check().map_err(|error| {
+        let hint = "write a level such as `info`, or `info,plugin=debug`";
+        Fault::new(["observe", "log"].map(Step::from), error.to_string(), hint)
+    })
+}
+
+fn check_http(http: &http::Settings) -> Outcome {
+    let at = |key: &str| [Step::from("http"), key.into()];
+    if http.listen.is_empty() {
+        let hint = "name one, as in `listen = [\"127.0.0.1:8080\"]`";
+        return Err(Fault::new(at("listen"), "`listen` names no address", hint));
+    }
+    check_range(at("max-connections"), http.max_connections, 1..=usize::MAX)?;
+    check_range(at("max-header-bytes"), http.max_header_bytes, SMALLEST_HEAD..=Bytes(1 << 30))?;
+    for (key, time) in [
+        ("header-timeout", http.header_timeout),
+        ("idle-timeout", http.idle_timeout),
+        ("body-timeout", http.body_timeout),
+    ] {
+        check_range(at(key), time, MOMENT..=YEAR)?;
+    }
+    let Some(rate) = http.rate_limit else { return Ok(()) };
+    let inside = |key: &str| [Step::from("http"), "rate-limit".into(), key.into()];
+    check_range(inside("per-second"), rate.per_second, 1..=u32::MAX)?;
+    check_range(inside("burst"), rate.burst, 1..=u32::MAX)
+}
+
+/// An empty token would let everybody in who sends one.
+fn check_admin(token: Option<&str>) -> Outcome {
+    match token.map(str::trim) {
+        Some("") => {
+            let hint = "give it a long random text, or take the key out and the host makes one up";
+            Err(Fault::new(["admin", "token"].map(Step::from), "`token` is empty", hint))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_runtime(runtime: &runtime::Settings) -> Outcome {
+    let at = |key: &str| [Step::from("runtime"), key.into()];
+    check_range(at("tick"), runtime.tick, MOMENT..=LONGEST_TICK)?;
+    check_range(at("compile-timeout"), runtime.compile_timeout, MOMENT..=YEAR)
+}
+
+fn check_backends(backends: &backends::Settings) -> Outcome {
+    let at = |table: &str, key: &str| [Step::from(table), key.into()];
+    check_range(at("log", "retention-check"), backends.log.retention_check, MOMENT..=YEAR)?;
+    check_range(at("log", "revoke-deadline"), backends.log.revoke_deadline, MOMENT..=YEAR)?;
+    check_range(at("sql", "readers"), backends.sql.readers, 1..=1000)?;
+    check_range(at("sql", "max-bytes"), backends.sql.max_bytes, SMALLEST_DATABASE..=Bytes(1 << 47))
+}
+
+fn check_outbound(outbound: &outbound::Settings) -> Outcome {
+    let at = |key: &str| [Step::from("outbound"), key.into()];
+    for (key, time) in [
+        ("connect-timeout", outbound.connect_timeout),
+        ("first-byte-timeout", outbound.first_byte_timeout),
+        ("between-bytes-timeout", outbound.between_bytes_timeout),
+    ] {
+        check_range(at(key), time, MOMENT..=YEAR)?;
+    }
+    check_range(at("concurrency"), outbound.concurrency, 1..=tokio::sync::Semaphore::MAX_PERMITS)
+}
