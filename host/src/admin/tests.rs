@@ -102,6 +102,7 @@ fn tracker() -> Status {
         consumes: Vec::new(),
         needs: Default::default(),
         instances: 0,
+        lent: 0,
         memory: 0,
         calls: 0,
         faults: 0,

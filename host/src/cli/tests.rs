@@ -7,6 +7,7 @@ use crate::{
     admin::topics::Overview,
     backends::log::{Lag, Range, Topic, TopicSettings},
     manifest::Problem,
+    observe::logs::Line,
     plugins::{Status, status::State},
 };
 
@@ -33,6 +34,7 @@ fn status(name: &str, state: State) -> Status {
         consumes: Vec::new(),
         needs: toml::from_str("produce.topics = [\"raw\"]").unwrap(),
         instances: 2,
+        lent: 1,
         memory: 3 << 20,
         calls: 12_000,
         faults: 1,
@@ -263,4 +265,18 @@ fn errors_are_one_sentence_and_hints() {
 fn a_column_is_as_wide_as_its_widest_cell() {
     let rows = [vec!["a".to_owned(), "b".to_owned()], vec!["long".to_owned(), "c".to_owned()]];
     assert_eq!(output::columns(&rows), "a     b\nlong  c\n");
+}
+
+#[test]
+fn a_log_line_of_several_lines_is_one_event_and_cannot_move_the_cursor() {
+    let line = Line {
+        level: "ERROR".into(),
+        message: "it panicked:\nat main\u{1b}[2J\tdone\r".into(),
+        plugin: Some("shop".into()),
+        ..Line::default()
+    };
+    assert_eq!(
+        logs::show(&line, PLAIN),
+        "1970-01-01T00:00:00.000Z ERROR shop: it panicked:\n    at main\\u{1b}[2J\tdone\\r\n"
+    );
 }

@@ -68,10 +68,22 @@ pub const NAMES: &[(&str, Kind, &str)] = &[
         Counter,
         "Messages sent to a dead-letter topic, by plugin, group and topic.",
     ),
-    ("trellis_plugin_generation", Gauge, "The number of the live generation, by plugin."),
+    (
+        "trellis_plugin_generation",
+        Gauge,
+        "The number of the live generation, by plugin; 0 where none is.",
+    ),
     ("trellis_plugin_state", Gauge, "1 for the state a plugin is in, by plugin and state."),
-    ("trellis_plugin_instances", Gauge, "Instances, by plugin and whether they are idle or lent."),
-    ("trellis_plugin_memory_bytes", Gauge, "Linear memory of all instances, by plugin."),
+    (
+        "trellis_plugin_instances",
+        Gauge,
+        "Instances of the live generation, by plugin and state: idle or lent.",
+    ),
+    (
+        "trellis_plugin_memory_bytes",
+        Gauge,
+        "Linear memory of the live generation's instances, by plugin.",
+    ),
     ("trellis_call_errors_total", Counter, "Calls that gave no answer, by plugin and kind."),
     ("trellis_log_lines_dropped_total", Counter, "Log lines beyond a plugin's rate, by plugin."),
     (

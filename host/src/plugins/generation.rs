@@ -95,11 +95,18 @@ impl Generation {
         }
     }
 
-    /// Note how a call ended, for the watch over crash loops.
+    /// Note that a call gave no answer, for the metrics and the watch over crash loops.
     pub fn note(&self, error: &CallError) {
+        self.count(error);
         if error.is_fault() {
             self.faults.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn count(&self, error: &CallError) {
+        let plugin = self.plugin.clone();
+        let counter = metrics::counter!("trellis_call_errors_total", "plugin" => plugin, "kind" => error.kind());
+        counter.increment(1);
     }
 
     /// Calls that were begun, and those that trapped, hung or took too much memory.
@@ -145,7 +152,8 @@ impl Generation {
         if !self.offered().lifecycle {
             return Ok(None);
         }
-        self.instances().await?.lend_lead(self.start_timeout()).await?.save().await
+        let saving = async { self.lead().await?.save().await };
+        saving.await.inspect_err(|error| self.count(error))
     }
 
     /// Run the first instance's `start`; the inner error is the plugin's own refusal.
@@ -156,7 +164,13 @@ impl Generation {
         if !self.offered().lifecycle {
             return Ok(Ok(()));
         }
-        self.instances().await?.lend_lead(self.start_timeout()).await?.start(saved).await
+        let starting = async { self.lead().await?.start(saved).await };
+        starting.await.inspect_err(|error| self.count(error))
+    }
+
+    /// The instance of the lifecycle hooks.
+    async fn lead(&self) -> Result<Lease, CallError> {
+        self.instances().await?.lend_lead(self.start_timeout()).await
     }
 
     /// Take no further calls, wait for those in progress, interrupt them after `grace`, and run
@@ -169,6 +183,7 @@ impl Generation {
         if self.offered().lifecycle
             && let Err(error) = instances.stop(self.start_timeout()).await
         {
+            self.count(&error);
             tracing::warn!(plugin = %self.plugin, generation = self.number, %error, "`stop` failed");
         }
     }
@@ -185,7 +200,8 @@ impl Generation {
         status.needs = manifest.needs.clone();
         (status.calls, status.faults) = self.counts();
         if let Some(instances) = self.awake() {
-            status.instances = instances.idle_count() as u32 + instances.lent();
+            status.lent = instances.lent();
+            status.instances = instances.idle_count() as u32 + status.lent;
             status.memory = instances.memory() as u64;
         }
     }

@@ -12,6 +12,7 @@ pub mod folder;
 pub mod generation;
 pub mod grants;
 pub mod load;
+mod meters;
 pub mod reload;
 pub mod status;
 

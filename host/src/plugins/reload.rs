@@ -21,6 +21,7 @@ use super::{
     Check, Generation, Live, Watch,
     folder::{Folder, Source},
     load::Loader,
+    meters::Meters,
     status::{State, Status},
 };
 
@@ -61,6 +62,7 @@ struct Shared {
     swap: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
     stopping: CancellationToken,
+    meters: Meters,
 }
 
 /// One file.
@@ -89,6 +91,7 @@ impl Plugins {
             swap: tokio::sync::Mutex::default(),
             tasks: TaskTracker::new(),
             stopping,
+            meters: Meters::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -137,6 +140,11 @@ impl Plugins {
         let mut status: Vec<_> = entries.iter().map(|(path, entry)| entry.status(path)).collect();
         status.sort_by(|a, b| a.name.cmp(&b.name));
         status
+    }
+
+    /// Write the gauges of all plugins, for a reader of metrics.
+    pub fn write_gauges(&self) {
+        self.shared.meters.write(&self.status());
     }
 
     /// Give memory back until the host stops: instances that nobody has used for a while, and

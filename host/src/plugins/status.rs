@@ -37,6 +37,9 @@ pub struct Status {
     /// Instances that exist.
     #[serde(default)]
     pub instances: u32,
+    /// Those of them that run a call.
+    #[serde(default)]
+    pub lent: u32,
     /// Bytes of linear memory of all its instances.
     #[serde(default)]
     pub memory: u64,
@@ -67,6 +70,7 @@ impl Status {
             consumes: Vec::new(),
             needs: Needs::default(),
             instances: 0,
+            lent: 0,
             memory: 0,
             calls: 0,
             faults: 0,

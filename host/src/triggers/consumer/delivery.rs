@@ -69,7 +69,10 @@ impl Lent {
                     _ = self.bound.changed() => {}
                     () = sleep(SWAP) => {}
                 },
-                Err(error) => return Err(Fault::Host(error.to_string())),
+                Err(error) => {
+                    generation.note(&error);
+                    return Err(Fault::Host(error.to_string()));
+                }
             }
         }
     }
