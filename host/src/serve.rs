@@ -51,29 +51,21 @@ pub async fn run(
     }
     let data = &settings.host.data;
     make_private(data)?;
-    let backends = Backends::open(&settings.backends, data).await?;
-    let capabilities = Capabilities::open(settings.capabilities.clone(), &backends).await?;
-    let cache = Cache::open(
-        data.join("cache"),
-        settings.runtime.compile_threads,
-        settings.runtime.compile_timeout.into(),
-    )?;
-    let runtime = Runtime::open(settings.runtime.clone(), cache)
-        .map_err(|error| anyhow::anyhow!("wasmtime cannot be set up: {error:#}"))?;
-    let loader = Loader {
-        runtime,
-        capabilities: Arc::new(capabilities),
-        log: backends.log.clone(),
-        grants: settings.grants.clone(),
-    };
-    let checks: Vec<Box<dyn Check>> = vec![Box::new(http::RouteCheck), Box::new(consumer::Tables)];
-    let plugins = Plugins::new(loader, checks, stop.clone());
-    let folder = Folder::open(settings.host.plugins.clone())
-        .with_context(|| format!("cannot watch {}", settings.host.plugins.display()))?;
+    let run_dir = settings.host.run_dir();
+    make_private(&run_dir)?;
+    let backends = Backends::open(&settings.backends, data).await.map_err(|error| {
+        let hint = "each host needs a data directory of its own that it may write: see `--data`";
+        anyhow::anyhow!("{error:#}\nhint: {hint}")
+    })?;
+    let loader = loader(&settings, &backends, data).await?;
+    let plugins = Plugins::new(loader, checks(), stop.clone());
+    let folder = Folder::open(settings.host.plugins.clone())?;
 
     let edge = http::Server::open(settings.http.clone(), plugins.watch()).await?;
-    let listener = TcpListener::bind(settings.admin.listen).await.with_context(|| {
-        format!("cannot listen on `{}`; change `[admin] listen`", settings.admin.listen)
+    let address = settings.admin.listen;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let remedy = "choose another address with `--admin` or `[admin] listen`";
+        anyhow::anyhow!("cannot listen on `{address}`: {error}; {remedy}")
     })?;
     let (http, more_http) = edge.addresses().split_first().context("`[http] listen` is empty")?;
     let ports = Ports {
@@ -82,8 +74,6 @@ pub async fn run(
         admin: listener.local_addr()?,
         pid: std::process::id(),
     };
-    let run_dir = settings.host.run_dir();
-    make_private(&run_dir)?;
     let token = admin::token::Token::open(settings.admin.token.as_deref(), &run_dir)
         .with_context(|| format!("cannot keep a token in {}", run_dir.display()))?;
 
@@ -99,8 +89,11 @@ pub async fn run(
         replay: replayer(replays),
         logs: observe.logs.clone(),
         metrics: {
-            let metrics = observe.metrics.clone();
-            Arc::new(move || metrics.render())
+            let (plugins, metrics) = (plugins.clone(), observe.metrics.clone());
+            Arc::new(move || {
+                plugins.write_gauges();
+                metrics.render()
+            })
         },
         ready: readiness,
     };
@@ -127,7 +120,7 @@ pub async fn run(
             drop(tried);
             is_ready.send_replace(true);
             for path in ports_files(&settings) {
-                ports.write(&path).with_context(|| format!("cannot write {}", path.display()))?;
+                ports.write(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
             }
             ready(&ports);
         }
@@ -171,13 +164,40 @@ fn replayer(replays: Replays) -> admin::Replayer {
     })
 }
 
+/// What may refuse a generation before it goes live: the triggers whose bindings would clash.
+pub fn checks() -> Vec<Box<dyn Check>> {
+    vec![Box::new(http::RouteCheck), Box::new(consumer::Tables)]
+}
+
+/// What makes generations of components: on these backends, with its cache below `data`.
+pub async fn loader(
+    settings: &Settings,
+    backends: &Backends,
+    data: &Path,
+) -> anyhow::Result<Loader> {
+    let capabilities = Capabilities::open(settings.capabilities.clone(), backends).await?;
+    let Settings { runtime, grants, .. } = settings;
+    let cache =
+        Cache::open(data.join("cache"), runtime.compile_threads, runtime.compile_timeout.into())?;
+    let runtime = Runtime::open(runtime.clone(), cache)
+        .map_err(|error| anyhow::anyhow!("wasmtime cannot be set up: {error:#}"))?;
+    Ok(Loader {
+        runtime,
+        capabilities: Arc::new(capabilities),
+        log: backends.log.clone(),
+        grants: grants.clone(),
+    })
+}
+
 /// A directory that only the host's user can enter: it holds code, data and a token.
 fn make_private(dir: &Path) -> anyhow::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .with_context(|| format!("cannot make the directory {}", dir.display()))
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
+        anyhow::anyhow!(
+            "cannot make the directory `{}`: {error}\nhint: name one that the host's user may \
+             make with `--data`",
+            dir.display()
+        )
+    })
 }
 
 /// Where the addresses are told: to whoever started this host, and to its own tools.

@@ -72,8 +72,8 @@ pub trait Capability: Sized + Send + Sync + 'static {
     /// Add the functions of every interface of [`Self::INTERFACES`] that the engine can carry.
     fn link(linker: &mut Linker<State>, engine: Dialect) -> wasmtime::Result<()>;
 
-    /// What `need` asks for beyond `allowed`, each as the operator would write it; empty when
-    /// all is granted.
+    /// What `need` asks for beyond `allowed`, each as the operator would write it, or an empty
+    /// text for the capability as a whole; an empty list when all is granted.
     fn beyond(need: &Self::Grant, allowed: &Self::Grant) -> Vec<String>;
 
     /// Get ready for a generation: open its database, apply its migrations, read its secrets.

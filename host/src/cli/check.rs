@@ -1,23 +1,31 @@
 //! `trellis check`: what a component exports, imports and needs, and why it would be refused.
+//!
+//! It goes the way that a host goes with a new file, in a directory that is thrown away: read,
+//! grants, compile, link, topics, migrations. Only `start` is left out, since that is the plugin's
+//! own code and may reach out into the world.
 
-use std::{fs, path::PathBuf};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use serde::Serialize;
 
-use super::output::{Output, Style, needs};
+use super::{output::Output, serve};
 use crate::{
-    capabilities::Needs,
-    manifest::{Manifest, section},
+    backends::Backends,
+    manifest::Manifest,
     plugins::{
         folder::Source,
-        grants::{DefaultGrant, Grants},
-        load,
+        generation::Blueprint,
+        grants::{DefaultGrant, Grants, Refusal},
+        load::{Component, Loader},
     },
-    runtime::inspect::{self, Surface},
-    settings,
+    serve::{checks, loader},
+    settings::{self, Settings},
 };
+
+mod report;
+
+use report::{Refused, Report};
 
 /// Show what a component is and whether a host would refuse it
 #[derive(Debug, Args)]
@@ -25,42 +33,33 @@ use crate::{
 Examples:
   trellis check out/tracker.wasm
   trellis check out/tracker.wasm --settings /etc/trellis.toml    with the operator's grants
+  trellis check out/tracker.wasm --json | jq .refusals
 
+It is compiled, linked and given an empty database for its migrations; its own code does not run.
 The exit code is 0 when the component would be loaded, 1 when not.")]
 pub(super) struct Arguments {
     /// The component; a manifest `NAME.toml` beside it wins over the one inside
     file: PathBuf,
-    /// The settings whose grants are looked at; without them all needs count as granted
+    /// The settings whose grants and secrets are looked at; without them all needs count as granted
     #[arg(long, env = "TRELLIS_SETTINGS", hide_env_values = true, value_name = "FILE")]
     settings: Option<PathBuf>,
 }
 
-/// What was found.
-#[derive(Serialize)]
-pub(super) struct Report {
-    name: String,
-    /// Where the manifest came from.
-    manifest: String,
-    exports: Vec<String>,
-    imports: Vec<String>,
-    routes: Vec<String>,
-    consumes: Vec<String>,
-    needs: Needs,
-    refusals: Vec<String>,
-}
-
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<()> {
     let file = &arguments.file;
-    let bytes = fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
-    let surface = inspect::surface(&bytes)
-        .with_context(|| format!("`{}` is no component", file.display()))?;
-    let source = Source::at(file.clone())?;
-    let manifest = load::manifest(&bytes, &source)?;
-    let grants = match &arguments.settings {
-        Some(path) => settings::load(Some(path), std::env::vars(), &[])?.settings.grants,
-        None => Grants { default: DefaultGrant::Needs, ..Grants::default() },
+    let source =
+        Source::at(file.clone()).with_context(|| format!("cannot read `{}`", file.display()))?;
+    let given = arguments.settings.as_deref();
+    let settings = match given {
+        Some(path) => settings::load(Some(path), std::env::vars(), &[])?.settings,
+        None => Settings {
+            grants: Grants { default: DefaultGrant::Needs, ..Grants::default() },
+            ..Settings::default()
+        },
     };
-    let report = Report::new(surface, manifest, origin(&source, &bytes), &grants);
+    let scratch = tempfile::tempdir().context("cannot make a directory to check in")?;
+    let checking = check(&source, &settings, given.is_some(), scratch.path());
+    let report = serve::runtime()?.block_on(checking)?;
     match output.json {
         true => output.json(&report)?,
         false => output.text(&report.show(output.style()))?,
@@ -72,55 +71,53 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<()> {
     }
 }
 
-/// Where its manifest comes from.
-fn origin(source: &Source, bytes: &[u8]) -> String {
-    match &source.sidecar {
-        Some(sidecar) => sidecar.display().to_string(),
-        None if section::find(bytes).is_some() => "inside the component".to_owned(),
-        None => "none, so the default".to_owned(),
+/// Go as far as the component lets us, and note every reason to refuse it.
+async fn check(
+    source: &Source,
+    settings: &Settings,
+    with_secrets: bool,
+    scratch: &Path,
+) -> anyhow::Result<Report> {
+    let backends = Backends::open(&settings.backends, scratch).await?;
+    let loader = loader(settings, &backends, scratch).await?;
+    let component = match loader.read(source).await {
+        Ok(component) => component,
+        Err(error) => return Ok(Report::unreadable(source, &error)),
+    };
+    let mut report = Report::new(source, &component);
+    let Component { manifest, surface, .. } = &component;
+    let refusals: Vec<Refusal> = settings.grants.refusals(manifest, &surface.imports).collect();
+    // The linker would only say again what is said already.
+    let unknown = refusals.iter().any(|refusal| matches!(refusal, Refusal::Unknown { .. }));
+    refusals.iter().map(Refused::of_text).for_each(|refused| report.refuse(refused));
+    if unknown {
+        return Ok(report);
     }
-}
-
-impl Report {
-    fn new(surface: Surface, manifest: Manifest, origin: String, grants: &Grants) -> Self {
-        let refusals = grants.refusals(&manifest, &surface.imports);
-        Self {
-            refusals: refusals.map(|refusal| refusal.to_string()).collect(),
-            name: manifest.name,
-            manifest: origin,
-            exports: surface.exports,
-            imports: surface.imports,
-            routes: manifest.http.map(|http| http.routes).unwrap_or_default(),
-            consumes: manifest.consume.into_iter().flat_map(|consume| consume.topics).collect(),
-            needs: manifest.needs,
-        }
-    }
-
-    pub(super) fn show(&self, style: Style) -> String {
-        let needs = needs(&self.needs);
-        let mut text = format!("plugin    {}\nmanifest  {}\n", self.name, self.manifest);
-        let lists = [
-            ("exports", &self.exports),
-            ("imports", &self.imports),
-            ("routes", &self.routes),
-            ("consumes", &self.consumes),
-            ("needs", &needs),
-        ];
-        for (title, items) in lists {
-            for (index, item) in items.iter().enumerate() {
-                let title = if index == 0 { title } else { "" };
-                text += &format!("{title:<9} {item}\n");
+    match loader.compile(component, source).await {
+        Ok((blueprint, ..)) if report.refusals.is_empty() => {
+            if let Err(error) = prepare(&loader, blueprint, with_secrets).await {
+                report.refuse(Refused::of(&error));
             }
         }
-        for line in self.refusals.iter().flat_map(|refusal| refusal.lines()) {
-            text += &match line.strip_prefix("hint:") {
-                Some(hint) => format!("{}{hint}\n", style.green("hint:")),
-                None => format!("{} {line}\n", style.red("refused:")),
-            };
-        }
-        if self.refusals.is_empty() {
-            text += &format!("{}\n", style.green("would be loaded"));
-        }
-        text
+        Ok(_) => {}
+        Err(error) => report.refuse(Refused::of(&error)),
+    }
+    Ok(report)
+}
+
+/// Create its topics, apply its migrations, read its secrets, and ask the triggers. Without the operator's settings
+/// nobody knows where the secrets are.
+async fn prepare(loader: &Loader, blueprint: Blueprint, with_secrets: bool) -> anyhow::Result<()> {
+    let Blueprint { mut manifest, .. } = blueprint.clone();
+    if !with_secrets {
+        without_secrets(&mut manifest);
+    }
+    let generation = loader.generation(Blueprint { manifest, ..blueprint }, 1).await?;
+    checks().iter().try_for_each(|check| check.check(&generation, &[]))
+}
+
+fn without_secrets(manifest: &mut Manifest) {
+    if let Some(config) = &mut manifest.needs.config {
+        config.secrets.clear();
     }
 }

@@ -58,7 +58,19 @@ pub(super) fn show(line: &Line, style: Style) -> String {
         _ => style.dim(&level),
     };
     let who = line.plugin.as_deref().unwrap_or(&line.target);
-    let fields = line.fields.iter().map(|(name, value)| format!(" {name}={value}"));
+    let fields = line.fields.iter().map(|(name, value)| format!(" {name}={}", tame(value)));
     let fields = style.dim(&fields.collect::<String>());
-    format!("{time} {level} {who}: {}{fields}\n", line.message)
+    format!("{time} {level} {who}: {}{fields}\n", tame(&line.message))
+}
+
+/// What a plugin wrote, without a way to move the cursor or to look like another line: further
+/// lines are moved in, control characters are spelt out.
+fn tame(text: &str) -> String {
+    let tame = |letter: char| match letter {
+        '\n' => "\n    ".to_owned(),
+        '\t' => "\t".to_owned(),
+        letter if letter.is_control() => letter.escape_default().to_string(),
+        letter => letter.to_string(),
+    };
+    text.chars().map(tame).collect()
 }

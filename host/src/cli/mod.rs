@@ -4,7 +4,11 @@
 //! `topics` ask a running host through its admin API. What people read goes to standard output,
 //! as text or with `--json` as JSON; errors and progress go to standard error.
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -102,7 +106,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint!("{}", error::report(&error, output.error_style()));
+            let report = error::report(&error, output.error_style());
+            // Nobody may be left to read it; the exit code says it as well.
+            let _ = io::stderr().write_all(report.as_bytes());
             ExitCode::FAILURE
         }
     }

@@ -33,9 +33,18 @@ pub struct Error(#[from] notify::Error);
 pub struct Changes {
     watcher: RecommendedWatcher,
     mode: RecursiveMode,
-    /// What should be watched, and what stands in for it while it is missing.
-    watched: BTreeMap<PathBuf, PathBuf>,
+    /// What should be watched.
+    watched: BTreeMap<PathBuf, Watched>,
     seen: Arc<Seen>,
+}
+
+/// How a directory is watched.
+struct Watched {
+    /// What stands in for it while it cannot be watched itself.
+    at: PathBuf,
+    /// Whether it was there when it was looked at last. One that is there and still cannot be
+    /// watched, for lack of a permission, is no news each time.
+    there: bool,
 }
 
 /// What has changed.
@@ -76,11 +85,11 @@ impl Changes {
         let gone: Vec<_> =
             self.watched.keys().filter(|dir| !dirs.contains(*dir)).cloned().collect();
         for dir in gone {
-            if let Some(stand_in) = self.watched.remove(&dir)
-                && !self.watched.values().any(|other| *other == stand_in)
+            if let Some(Watched { at, .. }) = self.watched.remove(&dir)
+                && !self.watched.values().any(|other| other.at == at)
             {
                 // It may be gone from the disk as well.
-                let _ = self.watcher.unwatch(&stand_in);
+                let _ = self.watcher.unwatch(&at);
             }
         }
         for dir in dirs {
@@ -95,8 +104,8 @@ impl Changes {
             if let Some(settled) = self.seen.take(appeared) {
                 return settled;
             }
-            let waiting =
-                self.seen.lock().open.is_empty() && self.watched.iter().all(|(d, at)| d == at);
+            let waiting = self.seen.lock().open.is_empty()
+                && self.watched.iter().all(|(dir, w)| *dir == w.at);
             let news = self.seen.news.notified();
             if waiting {
                 news.await;
@@ -113,30 +122,28 @@ impl Changes {
 
     /// Watch a directory, or while it is missing its nearest ancestor.
     fn watch_nearest(&mut self, dir: &Path) {
-        if self.watched.get(dir).is_some_and(|at| at == dir && dir.is_dir()) {
+        let there = dir.is_dir();
+        if self.watched.get(dir).is_some_and(|watched| watched.at == dir && there) {
             return;
         }
         for at in dir.ancestors() {
             let at = if at.as_os_str().is_empty() { Path::new(".") } else { at };
             let mode = if at == dir { self.mode } else { RecursiveMode::NonRecursive };
-            if self.watcher.watch(at, mode).is_ok() {
-                self.watched.insert(dir.to_owned(), at.to_owned());
+            // A file in the place of the directory could be watched too, but nothing appears in it.
+            if at.is_dir() && self.watcher.watch(at, mode).is_ok() {
+                self.watched.insert(dir.to_owned(), Watched { at: at.to_owned(), there });
                 return;
             }
         }
-        self.watched.insert(dir.to_owned(), PathBuf::from("/"));
+        self.watched.insert(dir.to_owned(), Watched { at: PathBuf::from("/"), there });
     }
 
     /// Take up directories that have appeared; whether one has. One that was deleted and made
     /// again lost its watch with the old inode, so its absence is noted here too.
     fn look_for_missing(&mut self) -> bool {
-        let changed: Vec<(PathBuf, bool)> = self
-            .watched
-            .iter()
-            .filter(|(dir, at)| (dir == at) != dir.is_dir())
-            .map(|(dir, _)| (dir.clone(), dir.is_dir()))
-            .collect();
-        for (dir, _) in &changed {
+        let changed = self.watched.iter().filter(|(dir, watched)| watched.there != dir.is_dir());
+        let changed: Vec<PathBuf> = changed.map(|(dir, _)| dir.clone()).collect();
+        for dir in &changed {
             self.watched.remove(dir);
             self.watch_nearest(dir);
         }
@@ -246,6 +253,21 @@ mod tests {
         drop(file);
         next_with(&mut changes, "a.wasm").await;
         assert!(!changes.is_open(&path));
+    }
+
+    #[tokio::test]
+    async fn a_file_in_the_place_of_a_directory_is_no_news_until_it_makes_way() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("plugins");
+        fs::write(&dir, "in the way").unwrap();
+        let mut changes = Changes::new(false).unwrap();
+        changes.watch(&[dir.clone()].into());
+        assert!(futures_util::FutureExt::now_or_never(changes.next()).is_none());
+        fs::remove_file(&dir).unwrap();
+        fs::create_dir(&dir).unwrap();
+        while changes.next().await != Settled::Everything {}
+        fs::write(dir.join("a.wasm"), "x").unwrap();
+        next_with(&mut changes, "a.wasm").await;
     }
 
     #[tokio::test]

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::bail;
+
 use super::changes::Changes;
 
 /// A directory that is watched for components.
@@ -48,8 +50,20 @@ fn stamp(path: &Path) -> io::Result<Stamp> {
 }
 
 impl Folder {
-    /// Watch a directory, which may be missing still.
+    /// Watch a directory, which may be missing still. What is there must be a directory that can
+    /// be read.
     pub fn open(dir: PathBuf) -> anyhow::Result<Self> {
+        match fs::read_dir(&dir) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                tracing::warn!("the plugin directory `{}` is not there yet", dir.display());
+            }
+            Err(error) => bail!(
+                "the plugin directory `{}` cannot be read: {error}\nhint: name a directory with \
+                 `--plugins`, and let the host's user read it",
+                dir.display()
+            ),
+        }
         let dir = std::path::absolute(&dir)?;
         let mut changes = Changes::new(false)?;
         changes.watch(&[dir.clone()].into());

@@ -110,6 +110,14 @@ impl Grants {
     }
 }
 
+/// What an operator must grant a plugin with this manifest, each as a line of
+/// `[grants.plugins.NAME]`.
+pub fn wanted(manifest: &Manifest) -> Vec<String> {
+    let mut wanted = manifest.needs.beyond(&Needs::default());
+    wanted.dedup_by_key(|(capability, _)| *capability);
+    wanted.into_iter().map(|(capability, _)| grant(manifest, capability)).collect()
+}
+
 /// What a manifest asks for of a capability, as the operator would grant it.
 fn grant(manifest: &Manifest, capability: &str) -> String {
     /// A need that is longer carries what a grant need not: the texts of migrations.

@@ -29,6 +29,16 @@ pub struct Loader {
     pub grants: Grants,
 }
 
+/// A component as it lies on disk.
+pub struct Component {
+    /// All of its file.
+    pub bytes: Vec<u8>,
+    /// What it asks for.
+    pub manifest: Manifest,
+    /// What it imports and exports.
+    pub surface: inspect::Surface,
+}
+
 /// A component that has passed its checks, with its code still mapped.
 pub struct Loaded {
     /// The new generation.
@@ -42,16 +52,28 @@ pub struct Loaded {
 impl Loader {
     /// Load a component from disk.
     pub async fn load(&self, source: &Source, number: u64) -> anyhow::Result<Loaded> {
-        let (bytes, manifest, surface) = self.read(source).await?;
-        self.grants.check(&manifest, &surface.imports)?;
+        let component = self.read(source).await?;
+        self.grants.check(&component.manifest, &component.surface.imports)?;
+        let (blueprint, code, compiled) = self.compile(component, source).await?;
+        let generation = self.generation(blueprint, number).await?;
+        Ok(Loaded { generation, code, compiled })
+    }
+
+    /// Compile a component or map it from the cache, link it to all capabilities, and look
+    /// whether it exports what its manifest wants started. Answers also whether it had to be
+    /// compiled.
+    pub async fn compile(
+        &self,
+        component: Component,
+        source: &Source,
+    ) -> anyhow::Result<(Blueprint, Code, bool)> {
+        let Component { bytes, manifest, surface } = component;
         let digest = blake3::hash(&bytes);
         let (code, compiled) =
             self.runtime.load(surface.dialect, &digest, bytes).await.with_context(|| at(source))?;
         let offered = code.offered();
         check_triggers(&manifest, offered)?;
-        let blueprint = Blueprint { manifest, offered, digest, dialect: surface.dialect };
-        let generation = self.generation(blueprint, number).await?;
-        Ok(Loaded { generation, code, compiled })
+        Ok((Blueprint { manifest, offered, digest, dialect: surface.dialect }, code, compiled))
     }
 
     /// Make a generation of a component that was loaded before: its code is in the cache.
@@ -71,7 +93,7 @@ impl Loader {
     }
 
     /// Read a component and its manifest, off the serving threads.
-    async fn read(&self, source: &Source) -> anyhow::Result<(Vec<u8>, Manifest, inspect::Surface)> {
+    pub async fn read(&self, source: &Source) -> anyhow::Result<Component> {
         let limit = self.runtime.settings().max_component;
         let source = source.clone();
         let read = move || {
@@ -84,7 +106,7 @@ impl Loader {
             let bytes = fs::read(&source.wasm).with_context(|| at(&source))?;
             let surface = inspect::surface(&bytes).with_context(|| at(&source))?;
             let manifest = manifest(&bytes, &source)?;
-            Ok((bytes, manifest, surface))
+            Ok(Component { bytes, manifest, surface })
         };
         tokio::task::spawn_blocking(read).await?
     }
@@ -102,7 +124,7 @@ impl Loader {
 }
 
 /// The manifest of a component: the sidecar, else what is embedded, else a default with the file's name.
-pub fn manifest(bytes: &[u8], source: &Source) -> anyhow::Result<Manifest> {
+fn manifest(bytes: &[u8], source: &Source) -> anyhow::Result<Manifest> {
     if let Some(sidecar) = &source.sidecar {
         return Ok(manifest::read_file(sidecar)?);
     }

@@ -20,6 +20,9 @@ pub struct Surface {
 /// Why bytes are not a component.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
+    /// Nothing at all.
+    #[error("the file is empty")]
+    Empty,
     /// Neither a component nor a module.
     #[error("not a WebAssembly file: it starts with {0}")]
     NotWasm(String),
@@ -29,7 +32,7 @@ pub enum Error {
     )]
     Module,
     /// Broken or cut off.
-    #[error("broken at byte {offset}: {reason}")]
+    #[error("cut off or broken at byte {offset}: {reason}")]
     Broken {
         /// Where.
         offset: usize,
@@ -40,6 +43,9 @@ pub enum Error {
 
 /// Read the imports and exports of a component and check that the file is whole.
 pub fn surface(bytes: &[u8]) -> Result<Surface, Error> {
+    if bytes.is_empty() {
+        return Err(Error::Empty);
+    }
     if !bytes.starts_with(b"\0asm") {
         let start = bytes.get(..bytes.len().min(4)).unwrap_or_default();
         return Err(Error::NotWasm(format!("`{}`", start.escape_ascii())));
@@ -84,7 +90,7 @@ mod tests {
     #[test]
     fn what_is_no_component_is_told_apart() {
         assert!(matches!(surface(b"#!/bin/sh"), Err(Error::NotWasm(_))));
-        assert!(matches!(surface(b""), Err(Error::NotWasm(_))));
+        assert!(matches!(surface(b""), Err(Error::Empty)));
         assert!(matches!(surface(b"\0asm\x01\0\0\0"), Err(Error::Module)));
         assert!(matches!(surface(b"\0asm\x0d\0\x01\0\x07"), Err(Error::Broken { .. })));
         assert!(surface(b"\0asm\x0d\0\x01\0").unwrap().exports.is_empty());

@@ -37,8 +37,10 @@ pub struct Settings {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Grant {
     /// Keys beyond those of the manifest's own `[config]`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
     /// Secrets, each by its name in `[config.secrets]`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
 }
 
@@ -113,13 +115,13 @@ impl Capability for Config {
     }
 
     fn beyond(need: &Grant, allowed: &Grant) -> Vec<String> {
-        let missing = |kind: &str, need: &[String], allowed: &[String]| -> Vec<String> {
+        let missing = |kind: &str, need: &[String], allowed: &[String]| {
             let missing = need.iter().filter(|name| !allowed.contains(name));
-            missing.map(|name| format!("{kind} = [\"{name}\"]")).collect()
+            let missing: Vec<_> = missing.map(|name| format!("\"{name}\"")).collect();
+            (!missing.is_empty()).then(|| format!("{kind} = [{}]", missing.join(", ")))
         };
-        let mut beyond = missing("keys", &need.keys, &allowed.keys);
-        beyond.extend(missing("secrets", &need.secrets, &allowed.secrets));
-        beyond
+        let keys = missing("keys", &need.keys, &allowed.keys);
+        keys.into_iter().chain(missing("secrets", &need.secrets, &allowed.secrets)).collect()
     }
 
     async fn prepare(&self, plugin: &Plugin, grant: &Grant) -> anyhow::Result<Prepared> {

@@ -63,7 +63,7 @@ struct Point {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be read.
-    #[error("the database `{}` of `[geoip] database` cannot be read: {reason}", path.display())]
+    #[error("the database `{}` of `[geoip] database` cannot be read: {reason}; name another file, or none", path.display())]
     Unreadable {
         /// The path.
         path: PathBuf,
@@ -71,7 +71,7 @@ pub enum Error {
         reason: io::Error,
     },
     /// It is not in the format.
-    #[error("`{}` of `[geoip] database` is no MaxMind database: {reason}", path.display())]
+    #[error("`{}` of `[geoip] database` is no MaxMind database: {reason}; name another file, or none", path.display())]
     Malformed {
         /// The path.
         path: PathBuf,

@@ -77,7 +77,8 @@ impl Capability for GeoIp {
     }
 
     fn beyond(need: &bool, allowed: &bool) -> Vec<String> {
-        if *need && !allowed { vec!["true".into()] } else { Vec::new() }
+        // There is nothing to name beyond the capability itself.
+        if *need && !allowed { vec![String::new()] } else { Vec::new() }
     }
 
     async fn prepare(&self, _plugin: &Plugin, grant: &bool) -> anyhow::Result<Prepared> {
