@@ -6,13 +6,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
+mod check;
+mod command;
 mod conformance;
 mod consume;
 mod crash;
 mod doors;
 mod faults;
 mod foreign;
+mod metrics;
+mod operators;
 mod reload;
+mod secrets;
+mod start;
 mod storage;
 mod support;
 mod walk;

@@ -104,7 +104,7 @@ impl Host {
             .arg("--plugins")
             .arg(self.plugins())
             .arg("--data")
-            .arg(self.dir.path().join("data"))
+            .arg(self.data())
             .arg("--settings")
             .arg(settings)
             .arg("--ports-file")
@@ -123,6 +123,11 @@ impl Host {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.ports = serde_json::from_slice(&fs::read(&ports).unwrap()).unwrap();
+    }
+
+    /// The data directory, which tells the program's other commands where the host is.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
     }
 
     /// The plugin directory.
@@ -171,7 +176,7 @@ impl Host {
     }
 
     fn admin_request(&self, method: http::Method, path: &str) -> http::request::Builder {
-        let token = fs::read_to_string(self.dir.path().join("data/run/admin-token")).unwrap();
+        let token = fs::read_to_string(self.data().join("run/admin-token")).unwrap();
         let url = format!("http://{}{path}", self.address("admin"));
         let request = http::Request::builder().method(method).uri(url);
         request.header("authorization", format!("Bearer {}", token.trim()))
