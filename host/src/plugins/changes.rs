@@ -264,6 +264,7 @@ mod tests {
         changes.watch(&[dir.clone()].into());
         assert!(futures_util::FutureExt::now_or_never(changes.next()).is_none());
         fs::remove_file(&dir).unwrap();
+        next_with(&mut changes, "plugins").await;
         fs::create_dir(&dir).unwrap();
         while changes.next().await != Settled::Everything {}
         fs::write(dir.join("a.wasm"), "x").unwrap();
