@@ -182,6 +182,8 @@ mod tests {
         until(&mut folder, |found| *found != first).await;
         let second = folder.scan().unwrap();
         fs::write(dir.path().join("a.toml"), "name = \"a\"").unwrap();
-        until(&mut folder, |found| found[&path].sidecar.is_some() && *found != second).await;
+        let has_sidecar = |found: &Source| found.sidecar.is_some();
+        until(&mut folder, |found| found.get(&path).is_some_and(has_sidecar) && *found != second)
+            .await;
     }
 }
