@@ -63,6 +63,11 @@ impl Refusal {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "the plugin did not answer in time")
     }
 
+    /// As a line for people.
+    pub fn text(&self) -> String {
+        format!("{}: {}\n", self.status.as_u16(), self.says)
+    }
+
     /// As a response, in the form that the client accepts.
     pub fn response(&self, accept: Option<&HeaderValue>) -> Response<Body> {
         let status = self.status.as_u16();
@@ -70,7 +75,7 @@ impl Refusal {
             let body = serde_json::json!({ "status": status, "error": self.says });
             ("application/json", format!("{body}\n"))
         } else {
-            ("text/plain; charset=utf-8", format!("{status}: {}\n", self.says))
+            ("text/plain; charset=utf-8", self.text())
         };
         let mut response = Response::new(Body::whole(text.into()));
         *response.status_mut() = self.status;

@@ -109,6 +109,11 @@ impl Id {
         {
             return Self(id.clone());
         }
+        Self::made_up()
+    }
+
+    /// An id for what came without one.
+    pub fn made_up() -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let random = fastrand::u64(..);
         let digit = |at: usize| DIGITS[(random >> (at * 4)) as usize & 15];

@@ -11,14 +11,17 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
+use bytes::{Buf, Bytes};
 use futures_util::task::AtomicWaker;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
+
+use super::bare;
 
 /// The time in ticks; starts at 1, so that 0 stands for never.
 pub struct Clock(AtomicU32);
@@ -146,6 +149,10 @@ impl Pulse {
         }
     }
 
+    fn is_busy(&self) -> bool {
+        self.busy.load(Relaxed) > 0
+    }
+
     fn read(&self) {
         let now = self.clock.now();
         self.moved.store(now, Relaxed);
@@ -174,16 +181,42 @@ impl Drop for Busy {
     }
 }
 
-/// A socket that notes what moves.
+/// A socket that notes what moves, and words the answers that hyper gives on its own.
 pub struct Socket {
     stream: TcpStream,
     pulse: Arc<Pulse>,
+    /// The rest of an answer that goes out instead of a bare one.
+    instead: Bytes,
 }
 
 impl Socket {
     /// A socket whose activity goes to `pulse`.
     pub fn new(stream: TcpStream, pulse: Arc<Pulse>) -> Self {
-        Self { stream, pulse }
+        Self { stream, pulse, instead: Bytes::new() }
+    }
+
+    /// Take a bare answer; the bytes are as good as written then.
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        // While a request is served hyper says nothing on its own.
+        if self.pulse.is_busy() {
+            return false;
+        }
+        match bare::instead_of(bytes) {
+            Some(answer) => self.instead = answer.into(),
+            None => return false,
+        }
+        true
+    }
+
+    fn poll_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.instead.is_empty() {
+            let outcome = Pin::new(&mut self.stream).poll_write(cx, &self.instead);
+            match ready!(self.pulse.wrote(outcome))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.instead.advance(written),
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -207,6 +240,10 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_instead(cx))?;
+        if self.take(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.pulse.wrote(outcome)
     }
@@ -216,6 +253,12 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_instead(cx))?;
+        if let [bytes] = slices
+            && self.take(bytes)
+        {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.pulse.wrote(outcome)
     }
@@ -225,10 +268,12 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_instead(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_instead(cx))?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

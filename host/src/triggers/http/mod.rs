@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod answer;
+mod bare;
 mod body;
 mod client;
 mod connection;

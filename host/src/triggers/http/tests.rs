@@ -167,6 +167,34 @@ async fn a_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn what_is_no_request_is_answered_as_other_refusals_are() {
+    let server = Running::start(|settings| settings.max_header_bytes.0 = 256 << 10).await;
+    let fields: String = (0..150).map(|number| format!("x-{number}: y\r\n")).collect();
+    for (bytes, line, text) in [
+        ("garbage\r\n\r\n", "400 Bad Request", "400: this is no request of HTTP\n"),
+        (
+            &format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n"),
+            "431 Request Header Fields Too Large",
+            "431: the head of the request is too large\n",
+        ),
+        (
+            &format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(70_000)),
+            "414 URI Too Long",
+            "414: the path of the request is too long\n",
+        ),
+    ] {
+        let answer = server.raw(bytes).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {line}\r\n")), "{answer}");
+        assert!(answer.contains("\r\nx-request-id: "), "{answer}");
+        assert!(answer.ends_with(&format!("\r\n\r\n{text}")), "{answer}");
+    }
+    // Behind a request that is answered, too.
+    let answer = server.raw("GET / HTTP/1.1\r\nhost: a\r\n\r\ngarbage\r\n\r\n").await;
+    assert!(answer.contains("404: nothing is served at this path\nHTTP/1.1 400 "), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_head_that_drips_is_cut_off_while_others_are_served() {
     let server = Running::start(|settings| settings.header_timeout = Millis(100)).await;
     let mut slow = server.connect().await;
