@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use memchr::memchr2;
 
@@ -26,13 +27,42 @@ impl fmt::Display for NoEvent {
 impl std::error::Error for NoEvent {}
 
 /// A text as it stands in the JSON, escapes included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, Eq)]
 pub struct Text<'a>(&'a [u8]);
+
+impl PartialEq for Text<'_> {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        same(self.0, other.0)
+    }
+}
+
+impl Hash for Text<'_> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+/// Whether two byte strings are equal. What the language offers compares byte by byte in a
+/// plugin.
+#[inline]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let (Some(a_end), Some(b_end)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) else {
+        return a.iter().zip(b).all(|(a, b)| a == b);
+    };
+    let (a_words, b_words) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
+    // The last eight bytes overlap the words before them.
+    a_end == b_end && a_words.iter().zip(b_words).all(|(a, b)| a == b)
+}
 
 impl<'a> Text<'a> {
     /// Whether it is exactly this; the given text needs no escapes.
     pub fn is(self, plain: &str) -> bool {
-        self.0 == plain.as_bytes()
+        same(self.0, plain.as_bytes())
     }
 
     /// Whether there is nothing in it.
@@ -82,27 +112,27 @@ impl<'a> Fields<'a> {
         scanner.open()?;
         while let Some(key) = scanner.next_key()? {
             found |= match key {
-                b"type" => {
+                TYPE => {
                     fields.kind = scanner.text_or_skip()?;
                     1
                 }
-                b"klag" => {
+                KLAG => {
                     fields.lag_ms = scanner.number_or_skip()?;
                     2
                 }
-                b"ip" => {
+                IP => {
                     fields.ip = scanner.text_or_skip()?;
                     4
                 }
-                b"node" => {
+                NODE => {
                     fields.node = scanner.text_or_skip()?;
                     8
                 }
-                b"geo" => {
+                GEO => {
                     fields.read_place(&mut scanner)?;
                     16
                 }
-                b"params" => {
+                PARAMS => {
                     fields.read_params(&mut scanner)?;
                     32
                 }
@@ -129,7 +159,7 @@ impl<'a> Fields<'a> {
         scanner.open()?;
         while let Some(key) = scanner.next_key()? {
             match key {
-                b"country" => self.country = scanner.text_or_skip()?,
+                COUNTRY => self.country = scanner.text_or_skip()?,
                 _ => scanner.skip()?,
             }
         }
@@ -143,12 +173,56 @@ impl<'a> Fields<'a> {
         scanner.open()?;
         while let Some(key) = scanner.next_key()? {
             match key {
-                b"action" => self.action = scanner.text_or_skip()?,
-                b"text" => self.text = scanner.text_or_skip()?,
+                ACTION => self.action = scanner.text_or_skip()?,
+                TEXT => self.text = scanner.text_or_skip()?,
                 _ => scanner.skip()?,
             }
         }
         Ok(())
+    }
+}
+
+/// The names of the members that are looked at.
+const TYPE: Name = Name::of(b"type");
+const KLAG: Name = Name::of(b"klag");
+const IP: Name = Name::of(b"ip");
+const NODE: Name = Name::of(b"node");
+const GEO: Name = Name::of(b"geo");
+const PARAMS: Name = Name::of(b"params");
+const COUNTRY: Name = Name::of(b"country");
+const ACTION: Name = Name::of(b"action");
+const TEXT: Name = Name::of(b"text");
+
+/// A key of at most seven bytes in one number, with its length, so that it is looked up without
+/// comparing bytes; longer ones are all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Name(u64);
+
+impl Name {
+    const LONG: Self = Self(u64::MAX);
+
+    const fn of(key: &[u8]) -> Self {
+        if key.len() > 7 {
+            return Self::LONG;
+        }
+        let (mut word, mut at) = (0, key.len());
+        while at > 0 {
+            at -= 1;
+            word = word << 8 | key[at] as u64;
+        }
+        Self(word | (key.len() as u64) << 56)
+    }
+
+    /// The key `from..to` of an event.
+    #[inline(always)]
+    fn at(event: &[u8], from: usize, to: usize) -> Self {
+        let length = to - from;
+        match word(event, from) {
+            Some(word) if length <= 7 => {
+                Self(word & !(u64::MAX << (8 * length)) | (length as u64) << 56)
+            }
+            _ => Self::of(&event[from..to]),
+        }
     }
 }
 
@@ -163,13 +237,13 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    #[inline]
+    #[inline(always)]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
     /// Pass white space, of which there usually is none.
-    #[inline]
+    #[inline(always)]
     fn space(&mut self) {
         if self.peek().is_some_and(|byte| byte <= b' ') {
             self.space_for_sure();
@@ -183,7 +257,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn expect(&mut self, byte: u8) -> Result<(), NoEvent> {
         if self.peek() != Some(byte) {
             return Err(NoEvent);
@@ -193,7 +267,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Enter an object.
-    #[inline]
+    #[inline(always)]
     fn open(&mut self) -> Result<(), NoEvent> {
         self.space();
         self.expect(b'{')
@@ -201,8 +275,8 @@ impl<'a> Scanner<'a> {
 
     /// The next key of an object, with its value to be passed before the next call; `None` at the
     /// end of the object, which is passed.
-    #[inline]
-    fn next_key(&mut self) -> Result<Option<&'a [u8]>, NoEvent> {
+    #[inline(always)]
+    fn next_key(&mut self) -> Result<Option<Name>, NoEvent> {
         let is_first = self.bytes.get(self.at.wrapping_sub(1)) == Some(&b'{');
         self.space();
         match self.peek() {
@@ -217,7 +291,9 @@ impl<'a> Scanner<'a> {
             Some(b'"') if is_first => {}
             _ => return Err(NoEvent),
         }
-        let key = self.string()?;
+        let from = self.at + 1;
+        self.string()?;
+        let key = Name::at(self.bytes, from, self.at - 1);
         self.space();
         self.expect(b':')?;
         self.space();
@@ -236,7 +312,7 @@ impl<'a> Scanner<'a> {
         self.at == self.bytes.len()
     }
 
-    #[inline]
+    #[inline(always)]
     fn text_or_skip(&mut self) -> Result<Text<'a>, NoEvent> {
         match self.peek() {
             Some(b'"') => self.string().map(Text),
@@ -256,7 +332,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Pass a string; what stands between its quotes.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Result<&'a [u8], NoEvent> {
         self.expect(b'"')?;
         let start = self.at;
@@ -279,7 +355,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Pass any value.
-    #[inline]
+    #[inline(always)]
     fn skip(&mut self) -> Result<(), NoEvent> {
         match self.peek().ok_or(NoEvent)? {
             b'"' => self.string().map(|_| ()),
@@ -312,7 +388,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Pass a number or a word: up to what may follow a value.
-    #[inline]
+    #[inline(always)]
     fn skip_plain(&mut self) -> Result<(), NoEvent> {
         let start = self.at;
         self.at = end_of_plain(self.bytes, start);
@@ -321,7 +397,7 @@ impl<'a> Scanner<'a> {
 }
 
 /// Eight bytes at a place, the first of them lowest.
-#[inline]
+#[inline(always)]
 fn word(bytes: &[u8], at: usize) -> Option<u64> {
     let word = bytes.get(at..)?.first_chunk::<8>()?;
     Some(u64::from_le_bytes(*word))
@@ -332,7 +408,7 @@ fn word(bytes: &[u8], at: usize) -> Option<u64> {
 /// Most texts of an event are shorter than a call of a SIMD search costs, so the first words are
 /// looked at here. There is no loop, because a plugin is asked at every turn of a loop whether
 /// its time is up.
-#[inline]
+#[inline(always)]
 fn quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
     let found = |at| {
         let word = word(bytes, at)?;
@@ -348,7 +424,7 @@ fn far_quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 /// Where a number or a word ends: at a comma, a closing bracket, white space, or the end.
-#[inline]
+#[inline(always)]
 fn end_of_plain(bytes: &[u8], from: usize) -> usize {
     let found = |at| first_of(bytes_after_plain(word(bytes, at)?)).map(|found| at + found);
     found(from).or_else(|| found(from + 8)).unwrap_or_else(|| far_end_of_plain(bytes, from))
@@ -362,7 +438,7 @@ fn far_end_of_plain(bytes: &[u8], from: usize) -> usize {
 }
 
 /// The place of the first byte that is marked.
-#[inline]
+#[inline(always)]
 fn first_of(marks: u64) -> Option<usize> {
     (marks != 0).then(|| (marks.trailing_zeros() / 8) as usize)
 }
