@@ -1,6 +1,6 @@
 //! What the plugin `counters` does, straight on the log and on a database of its own.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use anyhow::Result;
 use counters::Counts;
@@ -38,7 +38,7 @@ async fn partition(
     let number = reader.partition().partition;
     let mut done = 0;
     while done < end {
-        let batch = reader.next(reading::limit(Duration::from_secs(1))).await?;
+        let batch = reader.next(reading::batches_of(4000)).await?;
         let statements = statements(&batch)?;
         let mut transaction = database.begin().await?;
         transaction.batch(statements).await?;

@@ -11,9 +11,12 @@ use trellis::backends::log::{
     Change, Limit, Log, Partition, Reader, Start, Subscription, embedded::Embedded,
 };
 
-/// As the plugins' manifests have it: 1,000 records a batch.
-pub fn limit(wait: Duration) -> Limit {
-    Limit { records: 1000, bytes: 16 << 20, wait }
+/// How long a read waits for a record.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// So many records a batch, as a plugin's manifest has it.
+pub fn batches_of(records: u32) -> Limit {
+    Limit { records, bytes: 16 << 20, wait: WAIT }
 }
 
 /// Give each partition of `topic` to `work` with the offset where it ends; the seconds until all

@@ -1,6 +1,6 @@
 //! What the guest `bench-relay` does, straight on the log.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ async fn partition(mut reader: Box<dyn Reader>, end: u64) -> Result<()> {
     let mut done = 0;
     let mut committing = None;
     while done < end {
-        let batch = reader.next(reading::limit(Duration::from_secs(1))).await?;
+        let batch = reader.next(reading::batches_of(1000)).await?;
         let outputs = outputs(&batch, &topic)?;
         if let Some(earlier) = committing.replace(reader.commit_with(outputs, batch.next)) {
             earlier.await?;
