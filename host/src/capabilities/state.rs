@@ -1,6 +1,8 @@
 //! What every store holds: WASI, the capabilities' own state, and the limits of the plugin.
 
 use std::{
+    future::poll_fn,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -38,7 +40,7 @@ impl State {
             wasi: wasi(prepared),
             http: WasiHttpCtx::new(),
             table: ResourceTable::new(),
-            call: Call { plugin, deadline, ticks: 0, cause: Arc::default() },
+            call: Call { plugin, deadline, ticks: 0, waited: false, cause: Arc::default() },
             memory,
             own: Instances::new(prepared),
         }
@@ -60,8 +62,10 @@ pub struct Call {
     pub plugin: Arc<str>,
     /// When the call is interrupted.
     pub deadline: Instant,
-    /// How often the clock has ticked while the guest ran.
+    /// How often the clock has ticked while the guest ran, since it last waited.
     pub ticks: u32,
+    /// It has waited since the last tick, and others had its thread meanwhile.
+    pub waited: bool,
     /// Identifies what caused the call: a request id, or topic, partition and offset.
     pub cause: Arc<str>,
 }
@@ -70,6 +74,19 @@ impl Call {
     /// What is left until the deadline; host functions that wait, wait at most this long.
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Wait for something outside of the guest. A guest that waits lets others run, so that it
+    /// need not do so again at the next tick.
+    pub async fn wait<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        let waited = &mut self.waited;
+        poll_fn(|context| {
+            let state = work.as_mut().poll(context);
+            *waited |= state.is_pending();
+            state
+        })
+        .await
     }
 }
 
@@ -134,5 +151,21 @@ impl wasmtime::ResourceLimiter for Memory {
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_wait_that_lets_others_run_counts_as_one() {
+        let deadline = Instant::now();
+        let mut call =
+            Call { plugin: "p".into(), deadline, ticks: 3, waited: false, cause: "c".into() };
+        assert_eq!(call.wait(async { 1 }).await, 1);
+        assert!(!call.waited);
+        call.wait(tokio::task::yield_now()).await;
+        assert!(call.waited);
     }
 }

@@ -9,6 +9,7 @@
 
 use std::{
     future::Future,
+    mem,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -276,10 +277,14 @@ impl Instances {
         let (interrupted, turns) = (self.interrupted.clone(), self.code.turns.clone());
         store.epoch_deadline_callback(move |mut store| {
             let call = &mut store.data_mut().call;
-            call.ticks += 1;
             if interrupted.load(Ordering::Relaxed) || Instant::now() >= call.deadline {
                 return Err(DeadlinePassed.into());
             }
+            if mem::take(&mut call.waited) {
+                call.ticks = 0;
+                return Ok(UpdateDeadline::Continue(1));
+            }
+            call.ticks += 1;
             // The plain `Yield` wakes itself at once and starves the timers of tokio.
             Ok(UpdateDeadline::YieldCustom(1, yield_turn(call.ticks > 1, &turns)))
         });
@@ -431,7 +436,7 @@ impl Lease {
         let instance = self.instance_mut();
         instance.calls += 1;
         let call = &mut instance.store.data_mut().call;
-        (call.deadline, call.ticks) = (deadline, 0);
+        (call.deadline, call.ticks, call.waited) = (deadline, 0, false);
         instance.store.set_epoch_deadline(1);
         &mut instance.store
     }

@@ -86,7 +86,8 @@ pub async fn send(
             Err(refused) => Err(refused),
         });
     }
-    let mut landed = log.produce(accepted).await.into_iter();
+    let call = &mut store.data_mut().call;
+    let mut landed = call.wait(log.produce(accepted)).await.into_iter();
     for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
         *answer = match landed.next() {
             Some(Ok(at)) => Ok(Position { partition: at.partition, offset: Some(at.offset) }),

@@ -1,7 +1,5 @@
 //! The functions of `trellis:storage/sql`.
 
-use std::time::Duration;
-
 use wasmtime::{
     StoreContextMut,
     component::{ComponentType, Lift, Linker, Lower, Resource, ResourceType},
@@ -9,6 +7,7 @@ use wasmtime::{
 
 use super::{Instance, State};
 use crate::backends::sql;
+use crate::capabilities::state::Call;
 
 /// The interface.
 pub const INTERFACE: &str = "trellis:storage/sql@0.1.0";
@@ -131,23 +130,23 @@ struct Transaction(u64);
 
 type Answer<T> = wasmtime::Result<(Result<T, Error>,)>;
 
-/// The store's part of the database, and how long a function may wait for it. The load refused a
-/// component that imports it without a grant.
+/// The store's part of the database, and the call that waits for it. The load refused a component
+/// that imports it without a grant.
 fn own<'a>(
     store: &'a mut StoreContextMut<'_, State>,
-) -> wasmtime::Result<(&'a mut Instance, Duration)> {
-    let state = store.data_mut();
-    let remaining = state.call.remaining();
-    let instance = state.own.sql.as_mut();
-    Ok((instance.ok_or_else(|| wasmtime::format_err!("`sql` was not granted"))?, remaining))
+) -> wasmtime::Result<(&'a mut Instance, &'a mut Call)> {
+    let State { call, own, .. } = store.data_mut();
+    let instance = own.sql.as_mut();
+    Ok((instance.ok_or_else(|| wasmtime::format_err!("`sql` was not granted"))?, call))
 }
 
 /// Wait for an answer, at most until the deadline of the call.
 async fn within<T, R: From<T>>(
-    remaining: Duration,
+    call: &mut Call,
     work: impl Future<Output = sql::Result<T>>,
 ) -> Answer<R> {
-    let answer = tokio::time::timeout(remaining, work).await.unwrap_or_else(|_| {
+    let work = tokio::time::timeout(call.remaining(), work);
+    let answer = call.wait(work).await.unwrap_or_else(|_| {
         Err(sql::Error::Unavailable("the call's time was over before its turn came".into()))
     });
     Ok((answer.map(R::from).map_err(Error::from),))
@@ -173,23 +172,23 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     sql.func_wrap_async("query", |mut store, (text, params): (String, Vec<Value>)| {
         Box::new(async move {
             let statement = statement(text, params);
-            let (sql, remaining) = own(&mut store)?;
-            within::<_, Rows>(remaining, sql.query(statement)).await
+            let (sql, call) = own(&mut store)?;
+            within::<_, Rows>(call, sql.query(statement)).await
         })
     })?;
     sql.func_wrap_async("execute", |mut store, (text, params): (String, Vec<Value>)| {
         Box::new(async move {
             let statement = statement(text, params);
-            let (sql, remaining) = own(&mut store)?;
-            within::<_, u64>(remaining, sql.execute(statement)).await
+            let (sql, call) = own(&mut store)?;
+            within::<_, u64>(call, sql.execute(statement)).await
         })
     })?;
     sql.func_wrap_async("batch", |mut store, (statements,): (Vec<Statement>,)| {
         Box::new(async move {
             let statements =
                 statements.into_iter().map(|each| statement(each.sql, each.params)).collect();
-            let (sql, remaining) = own(&mut store)?;
-            within::<_, Vec<u64>>(remaining, sql.batch(statements)).await
+            let (sql, call) = own(&mut store)?;
+            within::<_, Vec<u64>>(call, sql.batch(statements)).await
         })
     })?;
     link_transaction(linker)
@@ -210,8 +209,8 @@ fn link_transaction(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     })?;
     sql.func_wrap_async("[static]transaction.begin", |mut store, (): ()| {
         Box::new(async move {
-            let (sql, remaining) = own(&mut store)?;
-            let (begun,) = within::<_, u64>(remaining, sql.begin()).await?;
+            let (sql, call) = own(&mut store)?;
+            let (begun,) = within::<_, u64>(call, sql.begin()).await?;
             Ok((match begun {
                 Ok(number) => Ok(store.data_mut().table.push(Transaction(number))?),
                 Err(error) => Err(error),
@@ -223,9 +222,9 @@ fn link_transaction(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         |mut store, (this, text, params): (Resource<Transaction>, String, Vec<Value>)| {
             Box::new(async move {
                 let (number, statement) = (number(&store, &this)?, statement(text, params));
-                let (sql, remaining) = own(&mut store)?;
+                let (sql, call) = own(&mut store)?;
                 match sql.transaction(number) {
-                    Ok(open) => within::<_, Rows>(remaining, open.query(statement)).await,
+                    Ok(open) => within::<_, Rows>(call, open.query(statement)).await,
                     Err(ended) => Ok((Err(ended.into()),)),
                 }
             })
@@ -236,9 +235,9 @@ fn link_transaction(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         |mut store, (this, text, params): (Resource<Transaction>, String, Vec<Value>)| {
             Box::new(async move {
                 let (number, statement) = (number(&store, &this)?, statement(text, params));
-                let (sql, remaining) = own(&mut store)?;
+                let (sql, call) = own(&mut store)?;
                 match sql.transaction(number) {
-                    Ok(open) => within::<_, u64>(remaining, open.execute(statement)).await,
+                    Ok(open) => within::<_, u64>(call, open.execute(statement)).await,
                     Err(ended) => Ok((Err(ended.into()),)),
                 }
             })
@@ -250,8 +249,8 @@ fn link_transaction(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         sql.func_wrap_async(name, move |mut store, (this,): (Resource<Transaction>,)| {
             Box::new(async move {
                 let number = number(&store, &this)?;
-                let (sql, remaining) = own(&mut store)?;
-                within::<_, ()>(remaining, sql.end(number, commit)).await
+                let (sql, call) = own(&mut store)?;
+                within::<_, ()>(call, sql.end(number, commit)).await
             })
         })?;
     }
