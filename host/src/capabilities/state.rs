@@ -40,7 +40,7 @@ impl State {
             wasi: wasi(prepared),
             http: WasiHttpCtx::new(),
             table: ResourceTable::new(),
-            call: Call { plugin, deadline, ticks: 0, waited: false, cause: Arc::default() },
+            call: Call { plugin, deadline, ticks: 0, waited: false, cause: String::new() },
             memory,
             own: Instances::new(prepared),
         }
@@ -67,10 +67,16 @@ pub struct Call {
     /// It has waited since the last tick, and others had its thread meanwhile.
     pub waited: bool,
     /// Identifies what caused the call: a request id, or topic, partition and offset.
-    pub cause: Arc<str>,
+    pub cause: String,
 }
 
 impl Call {
+    /// Note what caused the call. The room for it stays from call to call.
+    pub fn caused_by(&mut self, cause: &str) {
+        self.cause.clear();
+        self.cause.push_str(cause);
+    }
+
     /// What is left until the deadline; host functions that wait, wait at most this long.
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())

@@ -8,13 +8,14 @@
 //! ```
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     mem,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -52,9 +53,12 @@ pub struct Instances {
     code: Arc<Code>,
     prepared: Prepared,
     limits: Limits,
-    idle: Mutex<Vec<Instance>>,
+    // Boxed: an instance is moved with every call.
+    idle: Mutex<Vec<Box<Instance>>>,
     slots: Semaphore,
     waiting: AtomicU32,
+    /// Who waits for `returned`: nobody but for the hooks and a drain.
+    watchers: AtomicU32,
     lent: AtomicU32,
     memory: Arc<AtomicUsize>,
     /// Set when calls in progress must end now.
@@ -72,6 +76,7 @@ struct Instance {
     store: Store<State>,
     exports: Exports,
     born: Instant,
+    /// When it was last lent.
     used: Instant,
     calls: u64,
     /// The first instance, which holds the state of the lifecycle hooks: never retired.
@@ -89,6 +94,7 @@ impl Instances {
             idle: Mutex::default(),
             slots: Semaphore::new(limits.concurrency.max(1) as usize),
             waiting: AtomicU32::new(0),
+            watchers: AtomicU32::new(0),
             lent: AtomicU32::new(0),
             memory: Arc::default(),
             interrupted: Arc::default(),
@@ -100,14 +106,16 @@ impl Instances {
 
     /// Borrow an instance for one call. Waits in the bounded queue while all are taken.
     pub async fn lend(self: &Arc<Self>) -> Result<Lease, CallError> {
-        let deadline = Instant::now() + self.limits.timeout;
+        let now = Instant::now();
+        let deadline = now + self.limits.timeout;
         let slot = self.slot(deadline).await?;
         let idle = self.idle().pop();
-        let instance = match idle {
+        let mut instance = match idle {
             Some(instance) => instance,
             // Boxed: what it takes to make an instance would be moved about with every call.
             None => Box::pin(self.instantiate(deadline, false)).await?,
         };
+        instance.used = now;
         Ok(Lease { slot, instance: Some(instance), deadline, broken: false })
     }
 
@@ -115,6 +123,7 @@ impl Instances {
     /// example because it trapped.
     pub async fn lend_lead(self: &Arc<Self>, timeout: Duration) -> Result<Lease, CallError> {
         let deadline = Instant::now() + timeout;
+        let _watches = self.watch();
         loop {
             let returned = self.returned.notified();
             let slot = self.slot(deadline).await?;
@@ -166,7 +175,7 @@ impl Instances {
 
     /// Drop instances that nobody has used for `age`, but for the lead.
     pub fn trim(&self, age: Duration) {
-        let old: Vec<Instance> = {
+        let old: Vec<Box<Instance>> = {
             let mut idle = self.idle();
             idle.extract_if(.., |instance| !instance.lead && instance.used.elapsed() > age)
                 .collect()
@@ -204,11 +213,18 @@ impl Instances {
         &self.limits
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Instance>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Box<Instance>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Be told of `returned`; called before the look at what is waited for.
+    fn watch(&self) -> Decrement<'_> {
+        self.watchers.fetch_add(1, Ordering::SeqCst);
+        Decrement(&self.watchers)
+    }
+
     async fn quiet(&self) {
+        let _watches = self.watch();
         loop {
             let returned = self.returned.notified();
             if self.lent.load(Ordering::SeqCst) == 0 {
@@ -244,10 +260,10 @@ impl Instances {
         if self.ended.load(Ordering::SeqCst) { Err(self.gone()) } else { Ok(slot) }
     }
 
-    async fn instantiate(&self, deadline: Instant, lead: bool) -> Result<Instance, CallError> {
+    async fn instantiate(&self, deadline: Instant, lead: bool) -> Result<Box<Instance>, CallError> {
         loop {
             match self.try_instantiate(deadline, lead).await {
-                Ok(instance) => return Ok(instance),
+                Ok(instance) => return Ok(Box::new(instance)),
                 Err(error) if error.is::<PoolConcurrencyLimitError>() => {
                     // Idle instances of other plugins are given up; until then this call waits.
                     self.code.pressure.notify_one();
@@ -295,14 +311,13 @@ impl Instances {
         Ok(Instance { store, exports, born: now, used: now, calls: 0, lead })
     }
 
-    fn keep(&self, mut instance: Instance) {
+    fn keep(&self, instance: Box<Instance>) {
         let worn = !self.limits.reuse
             || self.limits.max_calls.is_some_and(|most| instance.calls >= most)
             || self.limits.max_age.is_some_and(|most| instance.born.elapsed() >= most);
         if worn && !instance.lead {
             return;
         }
-        instance.used = Instant::now();
         self.idle().push(instance);
     }
 
@@ -313,6 +328,20 @@ impl Instances {
     fn late(&self, limit: Duration) -> CallError {
         CallError::Deadline { plugin: self.plugin.to_string(), limit }
     }
+}
+
+/// Wait for `body` until the deadline. A timer is set only where the body has to wait.
+async fn within<T>(deadline: Instant, body: impl Future<Output = T>) -> Option<T> {
+    let mut body = pin!(body);
+    let mut timer = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(outcome) = body.as_mut().poll(cx) {
+            return Poll::Ready(Some(outcome));
+        }
+        let sleep = || Box::pin(tokio::time::sleep_until(deadline.into()));
+        timer.get_or_insert_with(sleep).as_mut().poll(cx).map(|()| None)
+    })
+    .await
 }
 
 /// Let others run; a long call goes on with its next turn.
@@ -345,7 +374,9 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.0.lent.fetch_sub(1, Ordering::SeqCst);
         self.0.slots.add_permits(1);
-        self.0.returned.notify_waiters();
+        if self.0.watchers.load(Ordering::SeqCst) > 0 {
+            self.0.returned.notify_waiters();
+        }
     }
 }
 
@@ -353,7 +384,7 @@ impl Drop for Slot {
 /// away: a store whose call did not end cannot be entered again.
 pub struct Lease {
     /// `Some` until the drop.
-    instance: Option<Instance>,
+    instance: Option<Box<Instance>>,
     deadline: Instant,
     broken: bool,
     // Last, so that the instance is back before the slot is free.
@@ -399,10 +430,9 @@ impl Lease {
     ) -> Result<R, CallError> {
         let deadline = self.deadline;
         let store = self.begin(deadline);
-        let outcome = tokio::time::timeout_at(deadline.into(), body(store)).await;
-        match outcome {
-            Ok(outcome) => self.end(outcome),
-            Err(_) => Err(self.late()),
+        match within(deadline, body(store)).await {
+            Some(outcome) => self.end(outcome),
+            None => Err(self.late()),
         }
     }
 

@@ -93,8 +93,9 @@ pub enum Level {
 }
 
 impl Prepared {
-    /// Write a line for the plugin, if its rate allows.
-    pub fn write(&self, level: Level, context: &str, message: &str) {
+    /// Write a line for the plugin, if its rate allows. `cause` identifies the request or the
+    /// messages that the plugin was called for, as far as that is known.
+    pub fn write(&self, level: Level, cause: &str, context: &str, message: &str) {
         let verdict = self.meter.admit(Instant::now());
         if let Some(dropped) = verdict.report {
             self.report(dropped);
@@ -105,15 +106,16 @@ impl Prepared {
         }
         let (context, message) = (one_line(context, MAX_CONTEXT), one_line(message, MAX_LINE));
         let context = (!context.is_empty()).then_some(&*context);
+        let cause = (!cause.is_empty()).then_some(cause);
         let plugin = &*self.plugin;
         match level {
-            Level::Trace => tracing::trace!(target: "plugin", plugin, context, "{message}"),
-            Level::Debug => tracing::debug!(target: "plugin", plugin, context, "{message}"),
-            Level::Info => tracing::info!(target: "plugin", plugin, context, "{message}"),
-            Level::Warn => tracing::warn!(target: "plugin", plugin, context, "{message}"),
-            Level::Error => tracing::error!(target: "plugin", plugin, context, "{message}"),
+            Level::Trace => tracing::trace!(target: "plugin", plugin, cause, context, "{message}"),
+            Level::Debug => tracing::debug!(target: "plugin", plugin, cause, context, "{message}"),
+            Level::Info => tracing::info!(target: "plugin", plugin, cause, context, "{message}"),
+            Level::Warn => tracing::warn!(target: "plugin", plugin, cause, context, "{message}"),
+            Level::Error => tracing::error!(target: "plugin", plugin, cause, context, "{message}"),
             Level::Critical => {
-                tracing::error!(target: "plugin", plugin, context, critical = true, "{message}");
+                tracing::error!(target: "plugin", plugin, cause, context, critical = true, "{message}");
             }
         }
     }
@@ -205,7 +207,7 @@ fn log(
 ) -> wasmtime::Result<()> {
     let (context, message) = (context.to_str(&store)?, message.to_str(&store)?);
     if let Some(own) = &store.data().own.logging {
-        own.prepared.write(level, &context, &message);
+        own.prepared.write(level, &store.data().call.cause, &context, &message);
     }
     Ok(())
 }

@@ -85,7 +85,7 @@ impl Lent {
     ) -> Result<Result<(), Failure>, Fault> {
         let Partition { topic, partition } = &self.partition;
         let first = batch.first().unwrap_or(batch.next);
-        lease.state().call.cause = format!("{topic}/{partition}/{first}").into();
+        lease.state().call.caused_by(&format!("{topic}/{partition}/{first}"));
         let outcome = lease.consume(topic, *partition, batch.clone()).await;
         outcome.map_err(|error| {
             generation.note(&error);

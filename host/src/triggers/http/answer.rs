@@ -110,9 +110,17 @@ fn wants_json(accept: Option<&HeaderValue>) -> bool {
 
 /// Fields that belong to the connection, which is the host's.
 pub fn is_of_connection(name: &HeaderName) -> bool {
-    [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE, header::TRAILER]
-        .contains(name)
-        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
+    matches!(
+        name.as_str(),
+        "connection"
+            | "transfer-encoding"
+            | "upgrade"
+            | "te"
+            | "trailer"
+            | "keep-alive"
+            | "proxy-connection"
+            | "http2-settings"
+    )
 }
 
 /// What a plugin answered, as a response; the error says what HTTP does not allow in it.
@@ -144,9 +152,9 @@ pub fn response(
 }
 
 /// Make a response fit its request: the body's length, what a `HEAD` asks for, the id.
-pub fn finish(mut response: Response<Body>, method: &Method, id: &Id) -> Response<Body> {
+pub fn finish(mut response: Response<Body>, method: &Method, id: Id) -> Response<Body> {
     let status = response.status();
-    response.headers_mut().insert(REQUEST_ID, id.value());
+    response.headers_mut().insert(REQUEST_ID, id.into_value());
     if response.body().is_stream() {
         return response;
     }
@@ -231,10 +239,9 @@ mod tests {
 
     #[test]
     fn the_length_is_that_of_the_body_and_a_head_has_none() {
-        let id =
-            Id::of(&super::super::client::Peer::new([1, 1, 1, 1].into(), &[]), &HeaderMap::new());
+        let id = Id::of(&super::super::client::Peer::new([1, 1, 1, 1].into(), &[]), None);
         let finished = |fields: &[_], method| {
-            let response = finish(answer(200, fields).unwrap(), method, &id);
+            let response = finish(answer(200, fields).unwrap(), method, id.clone());
             (response.headers().get("content-length").cloned(), response.body().length())
         };
         assert_eq!(finished(&[("content-length", "99")], &Method::GET), (None, 4));
@@ -243,7 +250,7 @@ mod tests {
         let bodiless = |fields: &[(&'static str, &'static str)]| {
             let fields = fields.iter().map(|(name, value)| ((*name).into(), (*value).into()));
             let response = response(200, fields, 0, Bytes::new()).unwrap();
-            finish(response, &Method::HEAD, &id).headers().get("content-length").cloned()
+            finish(response, &Method::HEAD, id.clone()).headers().get("content-length").cloned()
         };
         assert_eq!(bodiless(&[("content-length", "99")]).unwrap(), "99");
         assert_eq!(bodiless(&[("content-length", "x")]), None);

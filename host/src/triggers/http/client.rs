@@ -35,10 +35,11 @@ impl Peer {
         Self { ip, text: ip.to_string(), trusted: is_trusted(proxies, ip) }
     }
 
-    /// Who sent a request with these fields over this connection.
-    pub fn client(&self, headers: &HeaderMap, proxies: &[IpNet]) -> Client<'_> {
+    /// Who sent a request with these fields over this connection. `forwarded` tells whether any
+    /// of them is an `x-forwarded-*`.
+    pub fn client(&self, headers: &HeaderMap, forwarded: bool, proxies: &[IpNet]) -> Client<'_> {
         let mut client = Client { ip: self.ip, text: Cow::Borrowed(&self.text), https: false };
-        if !self.trusted {
+        if !self.trusted || !forwarded {
             return client;
         }
         client.https = is_https(headers);
@@ -57,9 +58,6 @@ fn is_trusted(proxies: &[IpNet], ip: IpAddr) -> bool {
 /// The nearest address that is no proxy of ours. Each proxy appends whom it heard, so the list is
 /// read from its end, and what lies before the first stranger may be made up.
 fn forwarded_for(headers: &HeaderMap, proxies: &[IpNet]) -> Option<IpAddr> {
-    if !headers.contains_key(FORWARDED_FOR) {
-        return None;
-    }
     let values = headers.get_all(FORWARDED_FOR).into_iter().rev();
     let entries = values.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
     let mut nearest = None;
@@ -93,7 +91,7 @@ fn is_https(headers: &HeaderMap) -> bool {
 
 /// The id of a request: sixteen random hexadecimal digits, or what a trusted proxy sent.
 #[derive(Clone, Debug)]
-pub struct Id(HeaderValue);
+pub struct Id(String);
 
 /// The header field that carries it.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -101,15 +99,13 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_ID: usize = 64;
 
 impl Id {
-    /// The id for a request from this end.
-    pub fn of(peer: &Peer, headers: &HeaderMap) -> Self {
-        if peer.trusted
-            && let Some(id) = headers.get(REQUEST_ID)
-            && is_sane(id.as_bytes())
-        {
-            return Self(id.clone());
+    /// The id for a request from this end that sent `given` as [`REQUEST_ID`].
+    pub fn of(peer: &Peer, given: Option<&HeaderValue>) -> Self {
+        let given = given.filter(|_| peer.trusted).and_then(|given| given.to_str().ok());
+        match given {
+            Some(id) if is_sane(id) => Self(id.to_owned()),
+            _ => Self::made_up(),
         }
-        Self::made_up()
     }
 
     /// An id for what came without one.
@@ -118,23 +114,24 @@ impl Id {
         let random = fastrand::u64(..);
         let digit = |at: usize| DIGITS[(random >> (at * 4)) as usize & 15];
         let digits: [u8; 16] = std::array::from_fn(digit);
-        Self(HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("0")))
+        Self(String::from_utf8_lossy(&digits).into_owned())
     }
 
     /// As text.
     pub fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        &self.0
     }
 
     /// As the value of [`REQUEST_ID`].
-    pub fn value(&self) -> HeaderValue {
-        self.0.clone()
+    pub fn into_value(self) -> HeaderValue {
+        // Every id is sane.
+        HeaderValue::try_from(self.0).unwrap_or(HeaderValue::from_static("0"))
     }
 }
 
-fn is_sane(id: &[u8]) -> bool {
-    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
-    !id.is_empty() && id.len() <= MAX_ID && id.iter().all(allowed)
+fn is_sane(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    !id.is_empty() && id.len() <= MAX_ID && id.bytes().all(allowed)
 }
 
 #[cfg(test)]
@@ -150,7 +147,7 @@ mod tests {
         let proxies = ["127.0.0.0/8".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
         let peer = Peer::new(peer.parse().unwrap(), &proxies);
         let headers = headers(fields);
-        let client = peer.client(&headers, &proxies);
+        let client = peer.client(&headers, true, &proxies);
         (client.text.into_owned(), client.https)
     }
 
@@ -189,11 +186,13 @@ mod tests {
     fn an_id_is_taken_over_from_a_trusted_proxy_alone() {
         let trusted = Peer::new([127, 0, 0, 1].into(), &["127.0.0.0/8".parse().unwrap()]);
         let stranger = Peer::new([9, 9, 9, 9].into(), &[]);
-        let sent = headers(&[(REQUEST_ID, "abc-1")]);
-        assert_eq!(Id::of(&trusted, &sent).as_str(), "abc-1");
-        assert_eq!(Id::of(&stranger, &sent).as_str().len(), 16);
-        let odd = headers(&[(REQUEST_ID, "a b")]);
-        assert_eq!(Id::of(&trusted, &odd).as_str().len(), 16);
-        assert_ne!(Id::of(&stranger, &sent).as_str(), Id::of(&stranger, &sent).as_str());
+        let id = |peer, given| {
+            let given = HeaderValue::from_static(given);
+            Id::of(peer, Some(&given)).as_str().to_owned()
+        };
+        assert_eq!(id(&trusted, "abc-1"), "abc-1");
+        assert_eq!(id(&stranger, "abc-1").len(), 16);
+        assert_eq!(id(&trusted, "a b").len(), 16);
+        assert_ne!(id(&stranger, "abc-1"), id(&stranger, "abc-1"));
     }
 }

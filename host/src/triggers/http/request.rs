@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Uri, Version, header, request::Parts, uri::Authority};
+use http::{HeaderValue, Method, Uri, Version, header, request::Parts, uri::Authority};
 
 use super::{
     answer::Refusal,
@@ -13,50 +13,99 @@ use super::{
 };
 use crate::runtime::exports::http::{packed::Head, plain};
 
-/// The host of a request, in lower case and without its port; empty where an HTTP/1.0 client
-/// named none.
-pub fn host(parts: &Parts) -> Result<Cow<'_, str>, Refusal> {
-    const BAD: Refusal = Refusal::bad_request("the host is missing or broken");
-    // The target's own host wins over the field, as HTTP/1.1 demands; HTTP/2 has it there alone.
-    if let Some(authority) = parts.uri.authority() {
-        return bare(authority.as_str()).ok_or(BAD);
+/// What the edge itself reads of a head, found in one pass over its fields.
+#[derive(Debug, Default)]
+pub struct Fields<'a> {
+    /// The size of the target and all fields, in bytes.
+    pub size: usize,
+    /// The first `x-request-id`.
+    pub id: Option<&'a HeaderValue>,
+    /// Whether there is any `x-forwarded-*`.
+    pub forwarded: bool,
+    /// Whether the client wants to go on with websocket.
+    pub websocket: bool,
+    /// The `host` fields: the last, and how many.
+    host: (Option<&'a HeaderValue>, usize),
+}
+
+impl<'a> Fields<'a> {
+    /// Those of a request.
+    pub fn of(parts: &'a Parts) -> Self {
+        let target = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
+        let mut fields = Self { size: target, ..Self::default() };
+        for (name, value) in &parts.headers {
+            let name = name.as_str();
+            fields.size += name.len() + value.len() + 4;
+            match name {
+                "host" => fields.host = (Some(value), fields.host.1 + 1),
+                "x-request-id" => fields.id = fields.id.or(Some(value)),
+                "upgrade" => {
+                    fields.websocket |= value.as_bytes().eq_ignore_ascii_case(b"websocket");
+                }
+                _ => fields.forwarded |= name.starts_with("x-forwarded-"),
+            }
+        }
+        fields
     }
-    let mut fields = parts.headers.get_all(header::HOST).iter();
-    match (fields.next(), fields.next()) {
-        (Some(host), None) => host.to_str().ok().and_then(bare).ok_or(BAD),
-        (None, _) if parts.version < Version::HTTP_11 => Ok(Cow::Borrowed("")),
-        _ => Err(BAD),
+
+    /// The host of the request, in lower case and without its port; empty where an HTTP/1.0
+    /// client named none.
+    pub fn host(&self, parts: &Parts) -> Result<String, Refusal> {
+        const BAD: Refusal = Refusal::bad_request("the host is missing or broken");
+        // The target's own host wins over the field, as HTTP/1.1 demands; HTTP/2 has it there
+        // alone.
+        if let Some(authority) = parts.uri.authority() {
+            return bare(authority.as_str().as_bytes()).ok_or(BAD);
+        }
+        match self.host {
+            (Some(host), 1) => bare(host.as_bytes()).ok_or(BAD),
+            (None, _) if parts.version < Version::HTTP_11 => Ok(String::new()),
+            _ => Err(BAD),
+        }
     }
 }
 
 /// `Example.com:80` as `example.com`; `None` where it is no host.
-fn bare(authority: &str) -> Option<Cow<'_, str>> {
-    let end = match authority.starts_with('[') {
-        true => authority.find(']')? + 1,
-        false => authority.find(':').unwrap_or(authority.len()),
+fn bare(authority: &[u8]) -> Option<String> {
+    let end = match authority {
+        [b'[', ..] => authority.iter().position(|byte| *byte == b']')? + 1,
+        _ => authority.iter().position(|byte| *byte == b':').unwrap_or(authority.len()),
     };
     let (host, port) = authority.split_at(end);
-    let port_is_sane = port.is_empty()
-        || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=[]:".contains(&byte);
-    if !port_is_sane || !host.bytes().all(allowed) {
+    let port_is_sane = match port {
+        [] => true,
+        [colon, digits @ ..] => *colon == b':' && digits.iter().all(u8::is_ascii_digit),
+    };
+    // A name with its root: `example.com.` is `example.com`.
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    let lower: Vec<u8> = host.iter().map(|byte| IN_HOST[usize::from(*byte)]).collect();
+    if !port_is_sane || lower.contains(&0) {
         return None;
     }
-    // A name with its root: `example.com.` is `example.com`.
-    let host = host.strip_suffix('.').unwrap_or(host);
-    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Some(Cow::Owned(host.to_ascii_lowercase()));
-    }
-    Some(Cow::Borrowed(host))
+    String::from_utf8(lower).ok()
 }
 
+/// The bytes that a host may consist of, as RFC 3986 has them, in lower case; 0 for the others.
+const IN_HOST: [u8; 256] = {
+    let mut lower = [0; 256];
+    let allowed = b"abcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+,;=[]:";
+    let mut at = 0;
+    while at < allowed.len() {
+        let byte = allowed[at];
+        lower[byte as usize] = byte;
+        lower[byte.to_ascii_uppercase() as usize] = byte;
+        at += 1;
+    }
+    lower
+};
+
 /// The path, if the request is one that a plugin may see.
-pub fn target(parts: &Parts) -> Result<&str, Refusal> {
+pub fn target(parts: &Parts, websocket: bool) -> Result<&str, Refusal> {
     if parts.method == Method::CONNECT {
         let says = "this server is no proxy";
         return Err(Refusal::new(http::StatusCode::METHOD_NOT_ALLOWED, says));
     }
-    if is_websocket(&parts.headers) {
+    if websocket {
         let says = "nothing takes websockets at this path";
         return Err(Refusal::new(http::StatusCode::NOT_FOUND, says));
     }
@@ -68,21 +117,6 @@ pub fn target(parts: &Parts) -> Result<&str, Refusal> {
         return Err(Refusal::bad_request("the percent-encoding of the path is broken"));
     }
     Ok(path)
-}
-
-fn is_websocket(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::UPGRADE)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-}
-
-/// The size of a head: its target and its fields.
-pub fn head_size(parts: &Parts) -> usize {
-    let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        name.as_str().len() + value.len() + 4
-    };
-    let target = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
-    target + parts.headers.iter().map(field).sum::<usize>()
 }
 
 /// A request that found its plugin.
@@ -120,8 +154,7 @@ impl Asked<'_> {
 
     /// The request for a plain handler.
     pub fn plain(&self, body: Bytes) -> plain::Request {
-        let text =
-            |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = self.parts.headers.iter();
         plain::Request {
             method: self.parts.method.as_str().to_owned(),
@@ -181,7 +214,8 @@ mod tests {
     fn the_host_is_that_of_the_target_or_else_of_the_one_field() {
         let host_of = |target, hosts: &[&str]| {
             let parts = parts(target, Version::HTTP_11, hosts);
-            host(&parts).map(Cow::into_owned).map_err(|refusal| refusal.status.as_u16())
+            let host = Fields::of(&parts).host(&parts);
+            host.map_err(|refusal| refusal.status.as_u16())
         };
         assert_eq!(host_of("/", &["Example.com:8080"]), Ok("example.com".into()));
         assert_eq!(host_of("/", &["[::1]:80"]), Ok("[::1]".into()));
@@ -190,14 +224,17 @@ mod tests {
         for broken in [&["a b"][..], &["a/b"], &["a:x"], &["u@h"], &["a", "b"], &[]] {
             assert_eq!(host_of("/", broken), Err(400), "{broken:?}");
         }
-        assert_eq!(host(&parts("/", Version::HTTP_10, &[])).unwrap(), "");
+        let old = parts("/", Version::HTTP_10, &[]);
+        assert_eq!(Fields::of(&old).host(&old).unwrap(), "");
     }
 
     #[test]
     fn targets_that_no_plugin_may_see_are_refused() {
         let status = |target: &str| {
             let parts = parts(target, Version::HTTP_11, &["h"]);
-            super::target(&parts).map(str::to_owned).map_err(|refusal| refusal.status.as_u16())
+            super::target(&parts, false)
+                .map(str::to_owned)
+                .map_err(|refusal| refusal.status.as_u16())
         };
         assert_eq!(status("/a%20b"), Ok("/a%20b".into()));
         assert_eq!(status("http://h"), Ok("/".into()));

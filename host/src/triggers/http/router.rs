@@ -6,7 +6,7 @@
 //! found: a branch that leads nowhere is left again. A search visits each node of a tree at most
 //! once and allocates only where the path is percent-encoded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::path;
 use crate::manifest::route::{Pattern, Segment};
@@ -22,7 +22,8 @@ pub struct Router<T> {
 }
 
 struct Node<T> {
-    literals: HashMap<String, Self>,
+    // Few as a rule, and found without hashing what a stranger sent.
+    literals: BTreeMap<String, Self>,
     param: Option<Box<Self>>,
     rest: Option<T>,
     end: Option<T>,
@@ -37,7 +38,7 @@ pub struct Captures {
 
 impl<T> Default for Node<T> {
     fn default() -> Self {
-        Self { literals: HashMap::new(), param: None, rest: None, end: None }
+        Self { literals: BTreeMap::new(), param: None, rest: None, end: None }
     }
 }
 

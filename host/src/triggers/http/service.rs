@@ -16,7 +16,7 @@ use super::{
     connection::{Busy, Pulse},
     meter::Meter,
     rate::Limiter,
-    request::{self, Asked},
+    request::{self, Asked, Fields},
     router::Captures,
     routes::{Binding, Routes},
     stream,
@@ -64,6 +64,12 @@ struct Exchange<'a> {
     payload: Payload,
     client: Client<'a>,
     id: &'a Id,
+    /// The size of its head, in bytes.
+    size: usize,
+    host: Result<String, Refusal>,
+    websocket: bool,
+    /// What the client accepts, once the fields were handed on.
+    accept: Option<HeaderValue>,
     busy: Option<Busy>,
     /// Who answers, once that is known.
     binding: Option<Arc<Binding>>,
@@ -89,22 +95,30 @@ impl Connection {
         let began = Instant::now();
         let busy = Some(self.pulse.begin(request.version() == Version::HTTP_2));
         let (parts, body) = request.into_parts();
-        let id = Id::of(&self.peer, &parts.headers);
-        let accept = parts.headers.get(header::ACCEPT).cloned();
-        let client = self.peer.client(&parts.headers, &self.edge.settings.trusted_proxies);
+        let fields = Fields::of(&parts);
+        let id = Id::of(&self.peer, fields.id);
+        let proxies = &self.edge.settings.trusted_proxies;
+        let client = self.peer.client(&parts.headers, fields.forwarded, proxies);
+        let (size, host, websocket) = (fields.size, fields.host(&parts), fields.websocket);
         let mut exchange = Exchange {
             parts,
             payload: Payload::Arriving(body),
             client,
             id: &id,
+            size,
+            host,
+            websocket,
+            accept: None,
             busy,
             binding: None,
             captures: Captures::default(),
         };
         let outcome = self.edge.serve(&mut exchange).await;
-        let Exchange { parts, client, binding, .. } = exchange;
-        let response = outcome.unwrap_or_else(|refusal| refusal.response(accept.as_ref()));
-        let response = answer::finish(response, &parts.method, &id);
+        let Exchange { parts, client, binding, accept, .. } = exchange;
+        let response = outcome.unwrap_or_else(|refusal| {
+            let accept = parts.headers.get(header::ACCEPT).or(accept.as_ref());
+            refusal.response(accept)
+        });
         let (status, took) = (response.status(), began.elapsed());
         let meter = binding.as_ref().map_or(&self.edge.unrouted, |binding| &binding.kept.meter);
         meter.count(status, took);
@@ -113,7 +127,7 @@ impl Connection {
             id = id.as_str(), client = %client.text, method = %parts.method,
             path = parts.uri.path(), plugin, status = status.as_u16(), ?took, "request"
         );
-        Ok(response)
+        Ok(answer::finish(response, &parts.method, id))
     }
 }
 
@@ -132,7 +146,7 @@ impl Edge {
             self.receive(exchange, &binding).await?;
             match binding.generation.lend().await {
                 Ok(mut lease) => {
-                    lease.state().call.cause = exchange.id.as_str().into();
+                    lease.state().call.caused_by(exchange.id.as_str());
                     return match binding.generation.offered().http {
                         Some(Form::Packed | Form::Plain) => {
                             ask(&mut lease, exchange, &binding).await
@@ -152,7 +166,7 @@ impl Edge {
         if let Some(limiter) = &self.limiter {
             limiter.admit(exchange.client.ip).map_err(Refusal::too_many)?;
         }
-        if request::head_size(&exchange.parts) > self.settings.max_header_bytes.as_usize() {
+        if exchange.size > self.settings.max_header_bytes.as_usize() {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             return Err(Refusal::new(status, "the head of the request is too large"));
         }
@@ -160,9 +174,9 @@ impl Edge {
     }
 
     fn route(&self, exchange: &mut Exchange<'_>) -> Result<Arc<Binding>, Refusal> {
-        let host = request::host(&exchange.parts)?;
-        let path = request::target(&exchange.parts)?;
-        let (binding, captures) = self.routes.find(&host, path).ok_or(Refusal::not_found())?;
+        let host = exchange.host.as_ref().map_err(|refusal| *refusal)?;
+        let path = request::target(&exchange.parts, exchange.websocket)?;
+        let (binding, captures) = self.routes.find(host, path).ok_or(Refusal::not_found())?;
         exchange.captures = captures;
         exchange.binding = Some(binding.clone());
         Ok(binding)
@@ -217,6 +231,7 @@ impl Edge {
         *request.uri_mut() = request::absolute(&exchange.parts, https)?;
         *request.method_mut() = exchange.parts.method.clone();
         *request.headers_mut() = std::mem::take(&mut exchange.parts.headers);
+        exchange.accept = request.headers().get(header::ACCEPT).cloned();
         let running = match generation.offered().http {
             Some(Form::Wasi03) => lease.handle_wasi03(request),
             _ => lease.handle_wasi02(https, request),
@@ -245,10 +260,9 @@ async fn ask(
         Payload::Whole(body) => body,
         Payload::Arriving(_) | Payload::Gone => Bytes::new(),
     };
-    let host = request::host(&exchange.parts)?;
     let asked = Asked {
         parts: &exchange.parts,
-        host: &host,
+        host: exchange.host.as_deref().map_err(|refusal| *refusal)?,
         client: &exchange.client,
         id: exchange.id,
         names: &binding.names,
@@ -268,7 +282,8 @@ type Answered = Result<Response<Body>, String>;
 
 async fn packed(lease: &mut Lease, head: Vec<u8>, body: Bytes) -> Result<Answered, CallError> {
     let (head, body) = lease.handle_packed(head, body).await?;
-    Ok(answer::response(head.status, head.headers(), head.count(), body))
+    let (status, count) = (head.status, head.count());
+    Ok(answer::response(status, head.into_headers(), count, body))
 }
 
 async fn plain(lease: &mut Lease, request: plain::Request) -> Result<Answered, CallError> {

@@ -98,9 +98,10 @@ impl Response {
         }
         head.advance(1);
         let (status, count) = (head.get_u16_le(), head.get_u32_le());
-        let response = Self { status, headers: head, count };
-        let whole = response.headers().count() == count as usize;
-        if whole { Ok(response) } else { Err("a response head that is cut off") }
+        if !is_whole(&head, count) {
+            return Err("a response head that is cut off");
+        }
+        Ok(Self { status, headers: head, count })
     }
 
     /// The number of header fields.
@@ -109,10 +110,18 @@ impl Response {
     }
 
     /// The header fields, as slices that share the head's bytes.
-    pub fn headers(&self) -> impl Iterator<Item = (Bytes, Bytes)> {
-        let mut rest = self.headers.clone();
+    pub fn into_headers(self) -> impl Iterator<Item = (Bytes, Bytes)> {
+        let mut rest = self.headers;
         (0..self.count).map_while(move |_| Some((take(&mut rest)?, take(&mut rest)?)))
     }
+}
+
+/// Whether so many names and values are there.
+fn is_whole(mut rest: &[u8], count: u32) -> bool {
+    (0..u64::from(count) * 2).all(|_| {
+        let Ok(length) = rest.try_get_u32_le() else { return false };
+        rest.split_off(..length as usize).is_some()
+    })
 }
 
 fn take(rest: &mut Bytes) -> Option<Bytes> {
@@ -156,8 +165,8 @@ mod tests {
     #[test]
     fn a_response_head_is_read_as_it_was_packed() {
         let response = Response::unpack(head(404, &[("a", "1"), ("b", "")]).into()).unwrap();
-        let headers: Vec<_> = response.headers().collect();
         assert_eq!(response.status, 404);
+        let headers: Vec<_> = response.into_headers().collect();
         assert_eq!(headers, [("a".into(), "1".into()), ("b".into(), "".into())]);
     }
 

@@ -10,18 +10,18 @@ use crate::wire::{Malformed, Reader};
 
 /// A request that has been read completely, seen in place.
 ///
-/// The fixed fields are checked when the view is made. Parameters and headers are walked only
-/// when they are asked for.
+/// The lengths of the fixed fields are checked when the view is made; that a text is UTF-8, which
+/// the host sees to, when it is asked for. Parameters and headers are walked only then, too.
 #[derive(Clone)]
 pub struct Request<'a> {
     https: bool,
     time_ms: u64,
-    method: &'a str,
-    host: &'a str,
-    path: &'a str,
-    query: Option<&'a str>,
-    client_ip: &'a str,
-    id: &'a str,
+    method: &'a [u8],
+    host: &'a [u8],
+    path: &'a [u8],
+    query: Option<&'a [u8]>,
+    client_ip: &'a [u8],
+    id: &'a [u8],
     params: Params<'a>,
     header_count: u32,
     /// How many bytes the parameters before the headers take, once they have been walked.
@@ -38,12 +38,12 @@ impl<'a> Request<'a> {
         let param_count = reader.u16("number of params")?;
         let header_count = reader.u32("number of headers")?;
         let time_ms = reader.u64("time")?;
-        let method = reader.str("method")?;
-        let host = reader.str("host")?;
-        let path = reader.str("path")?;
-        let query = reader.str("query")?;
-        let client_ip = reader.str("client ip")?;
-        let id = reader.str("request id")?;
+        let method = reader.bytes("method")?;
+        let host = reader.bytes("host")?;
+        let path = reader.bytes("path")?;
+        let query = reader.bytes("query")?;
+        let client_ip = reader.bytes("client ip")?;
+        let id = reader.bytes("request id")?;
         Ok(Self {
             https: flags & 1 != 0,
             time_ms,
@@ -62,7 +62,7 @@ impl<'a> Request<'a> {
 
     /// The method in upper case.
     pub fn method(&self) -> &'a str {
-        self.method
+        text(self.method)
     }
 
     /// `http` or `https`, as the client used it.
@@ -72,22 +72,22 @@ impl<'a> Request<'a> {
 
     /// The host without a port, in lower case.
     pub fn host(&self) -> &'a str {
-        self.host
+        text(self.host)
     }
 
     /// The path as it was sent, percent-encoded, starting with `/`.
     pub fn path(&self) -> &'a str {
-        self.path
+        text(self.path)
     }
 
     /// What follows `?`, still encoded.
     pub fn query(&self) -> Option<&'a str> {
-        self.query
+        self.query.map(text)
     }
 
     /// The decoded pairs of the query.
     pub fn query_pairs(&self) -> Pairs<'a> {
-        form_urlencoded::parse(self.query.unwrap_or_default().as_bytes())
+        form_urlencoded::parse(self.query.unwrap_or_default())
     }
 
     /// The first value of this name in the query, decoded.
@@ -133,12 +133,12 @@ impl<'a> Request<'a> {
 
     /// The address of the client, also behind a trusted proxy.
     pub fn client_ip(&self) -> &'a str {
-        self.client_ip
+        text(self.client_ip)
     }
 
     /// Identifies this request in the log of the host and in the answer's `x-request-id`.
     pub fn id(&self) -> &'a str {
-        self.id
+        text(self.id)
     }
 
     /// When the host had read the head, in milliseconds since 1970-01-01 UTC.
@@ -168,6 +168,11 @@ impl<'a> Request<'a> {
     pub fn form(&self) -> Pairs<'a> {
         form_urlencoded::parse(self.body)
     }
+}
+
+/// A text of the head; what is not UTF-8, which no host hands over, reads as empty.
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// Decoded pairs of a query or a form.
