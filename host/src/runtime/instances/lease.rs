@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    pin::pin,
+    pin::{Pin, pin},
     sync::atomic::Ordering,
     task::Poll,
     time::{Duration, Instant},
@@ -76,7 +76,8 @@ impl Lease {
     ) -> Result<R, CallError> {
         let deadline = self.deadline;
         let store = self.begin(deadline);
-        match within(deadline, body(store)).await {
+        let outcome = within(deadline, pin!(body(store))).await;
+        match outcome {
             Some(outcome) => self.end(outcome),
             None => Err(self.late()),
         }
@@ -178,8 +179,7 @@ impl Drop for Lease {
 }
 
 /// Wait for `body` until the deadline. A timer is set only where the body has to wait.
-async fn within<T>(deadline: Instant, body: impl Future<Output = T>) -> Option<T> {
-    let mut body = pin!(body);
+async fn within<T>(deadline: Instant, mut body: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     let mut timer = None;
     poll_fn(|cx| {
         if let Poll::Ready(outcome) = body.as_mut().poll(cx) {
