@@ -52,8 +52,7 @@ pub struct Instances {
     code: Arc<Code>,
     prepared: Prepared,
     limits: Limits,
-    // Boxed: an instance is moved with every call.
-    idle: Mutex<Vec<Box<Instance>>>,
+    idle: Mutex<Idle>,
     slots: Semaphore,
     waiting: AtomicU32,
     /// Who waits for `returned`: nobody but for the hooks and a drain.
@@ -67,6 +66,9 @@ pub struct Instances {
     ended: AtomicBool,
     returned: Notify,
 }
+
+/// Instances without a call, the last one used at the end. Boxed, because each call moves one.
+type Idle = Vec<Box<Instance>>;
 
 struct Instance {
     store: Store<State>,
@@ -171,7 +173,7 @@ impl Instances {
 
     /// Drop instances that nobody has used for `age`, but for the lead.
     pub fn trim(&self, age: Duration) {
-        let old: Vec<Box<Instance>> = {
+        let old: Idle = {
             let mut idle = self.idle();
             idle.extract_if(.., |instance| !instance.lead && instance.used.elapsed() > age)
                 .collect()
@@ -209,7 +211,7 @@ impl Instances {
         &self.limits
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Box<Instance>>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
