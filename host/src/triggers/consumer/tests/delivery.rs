@@ -101,6 +101,9 @@ async fn faults_of_the_host_cost_no_attempts() {
 #[tokio::test]
 async fn a_batch_that_waits_is_told_once_and_once_more_when_it_goes_on() {
     let logs = Logs::new(100);
+    // With a single subscriber alive, whichever test logs first decides for its own thread whether
+    // a line is wanted at all.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let _recorded =
         tracing::subscriber::set_default(tracing_subscriber::registry().with(logs.layer()));
     let log = Memory::new(messages(3));
