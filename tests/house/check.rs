@@ -17,12 +17,8 @@ async fn check(name: &str, bytes: &[u8], beside: &[(&str, &str)], flags: &[&str]
         write(&dir, name, text.as_bytes());
     }
     let mut command = trellis(["check".as_ref(), file.as_os_str()]);
-    run_in(&dir, command.args(flags)).await
-}
-
-async fn run_in(dir: &TempDir, command: &mut tokio::process::Command) -> Ran {
-    command.current_dir(dir.path());
-    run(std::mem::replace(command, trellis(["--version"]))).await
+    command.args(flags).current_dir(dir.path());
+    run(command).await
 }
 
 fn write(dir: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
