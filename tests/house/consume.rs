@@ -48,7 +48,11 @@ async fn a_consumer_is_replaced_many_times_under_load_and_every_message_counts_o
                 host.install("counters.wasm", &original[..original.len() / 2]);
                 host.until_plugin("counters", |status| status["state"] == "failed").await;
                 let before = sent.load(Ordering::Relaxed);
-                while host.counted().await <= before {}
+                host.eventually(async || match host.counted().await {
+                    counted if counted > before => Ok(()),
+                    counted => Err(format!("{counted} are counted, no more than {before} sent")),
+                })
+                .await;
             }
             let version = format!("0.0.{number}");
             host.install("counters.wasm", variant(&original, &version));

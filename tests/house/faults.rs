@@ -56,11 +56,11 @@ async fn a_client_above_the_rate_of_one_plugin_is_refused_there_and_nowhere_else
     };
     host.install("hello.toml", manifest("one"));
     host.until_plugin("hello", |status| status["generation"] == 2).await;
-    let mut refused = None;
-    while refused.is_none() {
-        refused = Some(from("203.0.113.1").await).filter(|answer| answer.status == 429);
-    }
-    assert_eq!(refused.unwrap().headers["retry-after"], "1");
+    let refused = host.eventually(async || match from("203.0.113.1").await {
+        answer if answer.status == 429 => Ok(answer),
+        answer => Err(format!("it still answers {}", answer.status)),
+    });
+    assert_eq!(refused.await.headers["retry-after"], "1");
     assert_eq!(from("203.0.113.2").await.text(), "one");
     assert_eq!(host.get("/keeper/").await.status, 200);
     // A swap forgets nobody: a limit that began afresh would let all of these in.

@@ -1,6 +1,6 @@
 //! The commands that ask a running host: `plugins`, `logs`, `topics`.
 
-use std::{process::Stdio, time::Duration};
+use std::process::Stdio;
 
 use serde_json::json;
 use tokio::{
@@ -134,29 +134,13 @@ async fn topics_are_created_written_and_read() {
     assert!(unknown.err.contains("`nothing`"), "{unknown:?}");
 }
 
-/// The records that a topic keeps.
-async fn records(host: &Host, topic: &str) -> u64 {
-    let topics = ask(host, &["topics", "list", "--json"]).await.well().json();
-    let found = topics.as_array().unwrap().iter().find(|found| found["name"] == topic);
-    let ranges = found.map(|found| found["ranges"].as_array().unwrap().clone()).unwrap_or_default();
-    let length = |range: &serde_json::Value| range["end"].as_u64().zip(range["start"].as_u64());
-    ranges.iter().filter_map(length).map(|(end, start)| end - start).sum()
-}
-
 #[tokio::test]
 async fn a_group_is_shown_with_its_lag_and_moved_back() {
     let host = Host::start(&["tracker", "enricher"]).await;
     for _ in 0..5 {
         assert_eq!(host.get("/t/visit").await.status, 200);
     }
-    let until = async |count| {
-        let begun = std::time::Instant::now();
-        while records(&host, "events").await < count {
-            assert!(begun.elapsed() < PATIENCE, "{}", host.log());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    until(5).await;
+    host.records("events", 5).await;
     let lag = ask(&host, &["topics", "lag", "--group", "enricher", "--json"]).await.well().json();
     let sum = |field: &str| -> u64 {
         lag.as_array().unwrap().iter().filter_map(|partition| partition[field].as_u64()).sum()
@@ -168,7 +152,7 @@ async fn a_group_is_shown_with_its_lag_and_moved_back() {
     let replay = ["topics", "replay", "raw", "--group", "enricher", "--to", "earliest"];
     let moved = ask(&host, &replay).await.well().out;
     assert_eq!(moved, "group `enricher` goes on in `raw` at earliest\n");
-    until(10).await;
+    host.records("events", 10).await;
     let nowhere = ["topics", "replay", "raw", "--group", "enricher", "--to", "yesterday"];
     let nowhere = ask(&host, &nowhere).await.refused();
     assert!(nowhere.err.contains("`yesterday` is no place in a topic"), "{nowhere:?}");

@@ -201,23 +201,30 @@ impl Host {
         format!("http://{}{path}", self.address("http"))
     }
 
-    /// Ask until the answer is as it should be.
-    pub async fn until(&self, path: &str, as_it_should_be: impl Fn(&Answer) -> bool) -> Answer {
+    /// Look until there is what is waited for; `look` says what is there instead.
+    pub async fn eventually<T>(&self, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
         let begun = Instant::now();
         loop {
-            let answer = self.get(path).await;
-            if as_it_should_be(&answer) {
-                return answer;
+            match look().await {
+                Ok(found) => return found,
+                Err(instead) => {
+                    assert!(begun.elapsed() < PATIENCE, "{instead}\n{}", self.log());
+                }
             }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "{path} still answers {} {}\n{}",
-                answer.status,
-                answer.text(),
-                self.log()
-            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Ask until the answer is as it should be.
+    pub async fn until(&self, path: &str, as_it_should_be: impl Fn(&Answer) -> bool) -> Answer {
+        self.eventually(async || {
+            let answer = self.get(path).await;
+            match as_it_should_be(&answer) {
+                true => Ok(answer),
+                false => Err(format!("{path} still answers {} {}", answer.status, answer.text())),
+            }
+        })
+        .await
     }
 
     /// Wait until the status of a plugin is as it should be.
@@ -226,56 +233,49 @@ impl Host {
         name: &str,
         as_it_should_be: impl Fn(&serde_json::Value) -> bool,
     ) -> serde_json::Value {
-        let begun = Instant::now();
-        loop {
+        self.eventually(async || {
             let answer = self.admin(&format!("/api/plugins/{name}")).await;
-            if answer.status == 200 && as_it_should_be(&answer.json()) {
-                return answer.json();
+            match answer.status == 200 && as_it_should_be(&answer.json()) {
+                true => Ok(answer.json()),
+                false => Err(format!("{name}: {}", answer.text())),
             }
-            assert!(begun.elapsed() < PATIENCE, "{name}: {}\n{}", answer.text(), self.log());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        })
+        .await
     }
 
     /// The records of a topic once there are so many, without what the log itself adds.
     pub async fn records(&self, topic: &str, count: usize) -> Vec<serde_json::Value> {
-        let begun = Instant::now();
-        loop {
+        let records = self.eventually(async || {
             let answer = self.admin(&format!("/api/topics/{topic}/records")).await;
             let text = answer.text();
             let lines: Vec<serde_json::Value> = match answer.status {
                 200 => text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
                 _ => Vec::new(),
             };
-            if lines.len() >= count {
-                assert_eq!(lines.len(), count, "{lines:#?}");
-                return lines;
-            }
-            assert!(begun.elapsed() < PATIENCE, "{topic}: {lines:#?}\n{}", self.log());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+            if lines.len() >= count { Ok(lines) } else { Err(format!("{topic}: {lines:#?}")) }
+        });
+        let records = records.await;
+        assert_eq!(records.len(), count, "{records:#?}");
+        records
     }
 
     /// Wait until the enricher has passed on all of `raw`, and the counters have counted all of
     /// `events`; how many that is.
     pub async fn until_all_counted(&self) -> u64 {
-        let begun = Instant::now();
-        loop {
+        self.eventually(async || {
             // What the enricher sends appears with its offset, so `events` is complete then.
             let lags = self.admin("/api/lag").await.json();
             let of_raw = lags.as_array().unwrap().iter().filter(|lag| lag["topic"] == "raw");
             let left: u64 = of_raw.filter_map(|lag| lag["lag"].as_u64()).sum();
             let (events, counted) = (self.kept("events").await, self.counted().await);
-            if left == 0 && events == counted {
-                return counted;
+            match left == 0 && events == counted {
+                true => Ok(counted),
+                false => Err(format!(
+                    "{left} records are left of `raw`, {counted} of {events} are counted"
+                )),
             }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "{left} records are left of `raw`, {counted} of {events} are counted\n{}",
-                self.log()
-            );
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        })
+        .await
     }
 
     /// How many events the counters have counted.
