@@ -24,6 +24,9 @@ use super::{CallError, Code, call::DeadlinePassed, exports::Exports};
 use crate::capabilities::{Prepared, State};
 
 mod lease;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 pub use lease::Lease;
 
@@ -123,7 +126,6 @@ impl Instances {
         let deadline = Instant::now() + timeout;
         let _watches = self.watch();
         loop {
-            let returned = self.returned.notified();
             let slot = self.slot(deadline).await?;
             let found = {
                 let mut idle = self.idle();
@@ -139,9 +141,13 @@ impl Instances {
                     return Ok(Lease::new(slot, lead, deadline));
                 }
                 None => {
+                    // Told of by itself, so listen behind it, and look once more.
                     drop(slot);
-                    let wait = deadline.saturating_duration_since(Instant::now());
-                    tokio::time::timeout(wait, returned).await.map_err(|_| self.late(timeout))?;
+                    let returned = self.returned.notified();
+                    if self.lent.load(Ordering::SeqCst) > 0 && !self.has_lead() {
+                        let waiting = tokio::time::timeout_at(deadline.into(), returned);
+                        waiting.await.map_err(|_| self.late(timeout))?;
+                    }
                 }
             }
         }
@@ -162,7 +168,7 @@ impl Instances {
 
     /// Open again for the last hook, `stop`, and nothing else.
     pub async fn stop(self: &Arc<Self>, timeout: Duration) -> Result<(), CallError> {
-        if !self.idle().iter().any(|instance| instance.lead) {
+        if !self.has_lead() {
             return Ok(());
         }
         self.ended.store(false, Ordering::SeqCst);
@@ -209,6 +215,10 @@ impl Instances {
     /// The limits.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    fn has_lead(&self) -> bool {
+        self.idle().iter().any(|instance| instance.lead)
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {
