@@ -83,7 +83,7 @@ async fn a_consumer_table_that_cannot_work_is_refused_and_the_old_one_reads_on()
         (
             "topics = [\"raw\"]\ngroup = \"enricher\"",
             all,
-            "group `enricher` reads `raw` in plugin `enricher` already",
+            "topic `raw` in group `enricher` belongs to plugin `enricher`",
         ),
         ("topics = [\"events*\"]", all, "`events*` is no name for a topic"),
         ("topics = [\"events\"]\ndelivery = \"exactly-once-sql\"", "", "add `[needs.sql]`"),

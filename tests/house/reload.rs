@@ -118,8 +118,33 @@ async fn two_plugins_cannot_have_the_same_route_or_name() {
     assert!(status["reason"].as_str().unwrap().contains("/hello"), "{status}");
     host.install("other.toml", sidecar("thief").replace("/hello", "/thief"));
     let taken = |status: &serde_json::Value| {
-        status["reason"].as_str().is_some_and(|reason| reason.contains("provided by"))
+        status["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.contains("name `hello` belongs to plugin `hello`"))
     };
     host.until_plugin("other", taken).await;
     assert_eq!(host.get("/hello").await.text(), "one");
+}
+
+#[tokio::test]
+async fn a_plugin_that_was_refused_leaves_nothing_behind_and_loads_when_the_conflict_is_gone() {
+    let host = host_with_hello().await;
+    let other = "name = \"other\"\n[http]\nroutes = [\"/more\", \"/hello\"]\n\
+                 [config]\nanswer = \"other\"\n[topics.left-behind]\n";
+    host.install("other.toml", other);
+    host.install("other.wasm", fs::read(component("hello")).unwrap());
+    host.until_plugin("other", |status| status["state"] == "failed").await;
+    assert!(!host.admin("/api/topics").await.text().contains("left-behind"));
+    assert_eq!(host.get("/more").await.status, 404);
+    // The other one takes another route, then it is the other way round until it is gone.
+    host.install("hello.toml", sidecar("one").replace("/hello", "/elsewhere"));
+    host.until("/hello", |answer| answer.text() == "other").await;
+    host.until("/elsewhere", |answer| answer.text() == "one").await;
+    assert!(host.admin("/api/topics").await.text().contains("left-behind"));
+    host.install("hello.toml", sidecar("two"));
+    host.until_plugin("hello", |status| status["state"] == "failed").await;
+    assert_eq!(host.get("/elsewhere").await.text(), "one");
+    fs::remove_file(host.plugins().join("other.wasm")).unwrap();
+    host.until("/hello", |answer| answer.text() == "two").await;
+    host.until("/elsewhere", |answer| answer.status == 404).await;
 }

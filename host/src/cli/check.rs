@@ -17,7 +17,7 @@ use crate::{
         folder::Source,
         generation::Blueprint,
         grants::{DefaultGrant, Grants, Refusal},
-        load::{Component, Loader},
+        load::{Component, Loaded, Loader},
     },
     serve::{checks, loader},
     settings::{self, Settings},
@@ -94,7 +94,7 @@ async fn check(
         return Ok(report);
     }
     match loader.compile(component, source).await {
-        Ok((blueprint, ..)) if report.refusals.is_empty() => {
+        Ok(Loaded { blueprint, .. }) if report.refusals.is_empty() => {
             if let Err(error) = prepare(&loader, blueprint, with_secrets).await {
                 report.refuse(Refused::of(&error));
             }
@@ -105,15 +105,16 @@ async fn check(
     Ok(report)
 }
 
-/// Create its topics, apply its migrations, read its secrets, and ask the triggers. Without the operator's settings
-/// nobody knows where the secrets are.
+/// Ask the triggers, create its topics, apply its migrations, and read its secrets. Without the
+/// operator's settings nobody knows where the secrets are.
 async fn prepare(loader: &Loader, blueprint: Blueprint, with_secrets: bool) -> anyhow::Result<()> {
+    checks().iter().try_for_each(|check| check.claims(&blueprint).map(drop))?;
     let Blueprint { mut manifest, .. } = blueprint.clone();
     if !with_secrets {
         without_secrets(&mut manifest);
     }
-    let generation = loader.generation(Blueprint { manifest, ..blueprint }, 1).await?;
-    checks().iter().try_for_each(|check| check.check(&generation, &[]))
+    let alone = Default::default();
+    loader.generation(Blueprint { manifest, ..blueprint }, alone, 1).await.map(drop)
 }
 
 fn without_secrets(manifest: &mut Manifest) {

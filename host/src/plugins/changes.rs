@@ -6,6 +6,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -13,7 +15,7 @@ use std::{
 
 use notify::{
     EventKind, RecommendedWatcher, RecursiveMode, Watcher,
-    event::{AccessKind, AccessMode, ModifyKind},
+    event::{AccessKind, AccessMode, CreateKind, ModifyKind},
 };
 use tokio::sync::Notify;
 
@@ -205,8 +207,9 @@ impl Marks {
             EventKind::Modify(ModifyKind::Data(_)) => {
                 self.open.insert(path, Instant::now());
             }
-            // A symlink or a hard link is made whole; a file that is created to be written
-            // follows with a write or a close, and an empty one is no component.
+            EventKind::Create(CreateKind::File) if !is_link(&path) => {
+                self.open.insert(path, Instant::now());
+            }
             EventKind::Create(_)
             | EventKind::Modify(ModifyKind::Name(_))
             | EventKind::Remove(_) => {
@@ -221,10 +224,15 @@ impl Marks {
     }
 }
 
+/// Whether a file was made whole, as a link of either kind, rather than to be written.
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink() || found.nlink() > 1)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::{fs, io::Write};
+    use std::io::Write;
 
     use super::*;
 
@@ -244,15 +252,32 @@ mod tests {
         let mut changes = Changes::new(false).unwrap();
         changes.watch(&[dir.path().to_owned()].into());
         let path = dir.path().join("a.wasm");
-        let mut file = fs::File::create(&path).unwrap();
-        next_with(&mut changes, "a.wasm").await;
-        file.write_all(b"half").unwrap();
-        while !changes.is_open(&path) {
-            tokio::task::yield_now().await;
+        for half in ["", "half"] {
+            let mut file = fs::File::create(&path).unwrap();
+            file.write_all(half.as_bytes()).unwrap();
+            while !changes.is_open(&path) {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(changes.seen.take(false), None);
+            drop(file);
+            next_with(&mut changes, "a.wasm").await;
+            assert!(!changes.is_open(&path));
         }
-        drop(file);
-        next_with(&mut changes, "a.wasm").await;
-        assert!(!changes.is_open(&path));
+    }
+
+    #[tokio::test]
+    async fn a_link_settles_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let target = elsewhere.path().join("target");
+        fs::write(&target, "whole").unwrap();
+        let mut changes = Changes::new(false).unwrap();
+        changes.watch(&[dir.path().to_owned()].into());
+        fs::hard_link(&target, dir.path().join("hard")).unwrap();
+        next_with(&mut changes, "hard").await;
+        std::os::unix::fs::symlink(&target, dir.path().join("soft")).unwrap();
+        next_with(&mut changes, "soft").await;
+        assert!(changes.seen.lock().open.is_empty());
     }
 
     #[tokio::test]

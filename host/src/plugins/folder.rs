@@ -1,4 +1,7 @@
 //! The plugin directory: `<name>.wasm` files, each perhaps with a sidecar `<name>.toml`.
+//!
+//! It is listed once; after that only the files are looked at that have changed, so that a drop
+//! beside thousands of plugins costs what it costs beside none.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,13 +12,19 @@ use std::{
 
 use anyhow::bail;
 
-use super::changes::Changes;
+use super::changes::{Changes, Settled};
 
 /// A directory that is watched for components.
 pub struct Folder {
     dir: PathBuf,
     changes: Changes,
+    known: BTreeMap<PathBuf, Source>,
+    /// Components that are links, or have a link for a sidecar, with what these lead to.
+    links: BTreeMap<PathBuf, Vec<PathBuf>>,
 }
+
+/// Components that have come, changed, or gone, which is `None`; by file.
+pub type Difference = BTreeMap<PathBuf, Option<Source>>;
 
 /// A component on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +42,9 @@ type Stamp = (u64, u64, u64, i64, i64);
 impl Source {
     /// A component outside a watched directory.
     pub fn at(wasm: PathBuf) -> io::Result<Self> {
-        let sidecar = Some(wasm.with_extension("toml")).filter(|path| path.is_file());
-        let of_sidecar = sidecar.as_deref().map(stamp).transpose()?;
+        let sidecar = wasm.with_extension("toml");
+        let of_sidecar = stamp(&sidecar).ok();
+        let sidecar = of_sidecar.is_some().then_some(sidecar);
         Ok(Self { stamp: (stamp(&wasm)?, of_sidecar), wasm, sidecar })
     }
 
@@ -46,6 +56,9 @@ impl Source {
 
 fn stamp(path: &Path) -> io::Result<Stamp> {
     let found = fs::metadata(path)?;
+    if !found.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no regular file"));
+    }
     Ok((found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
 }
 
@@ -67,63 +80,104 @@ impl Folder {
         let dir = std::path::absolute(&dir)?;
         let mut changes = Changes::new(false)?;
         changes.watch(&[dir.clone()].into());
-        Ok(Self { dir, changes })
+        Ok(Self { dir, changes, known: BTreeMap::new(), links: BTreeMap::new() })
     }
 
-    /// Wait until something in the directory, or behind a link in it, has changed. Cancel safe.
-    pub async fn changed(&mut self) {
-        self.changes.next().await;
-    }
-
-    /// The components that are there and not being written, by file. A missing directory has
-    /// none.
-    pub fn scan(&mut self) -> io::Result<BTreeMap<PathBuf, Source>> {
-        let mut found = BTreeMap::new();
-        let mut watched: BTreeSet<PathBuf> = [self.dir.clone()].into();
-        let entries = match fs::read_dir(&self.dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.changes.watch(&watched);
-                return Ok(found);
+    /// List the directory and tell what differs from what was told before. A missing directory
+    /// has no components. A file that is being written counts as what it was before.
+    pub fn scan(&mut self) -> io::Result<Difference> {
+        let mut paths: BTreeSet<PathBuf> = self.known.keys().cloned().collect();
+        match fs::read_dir(&self.dir) {
+            Ok(entries) => {
+                for entry in entries {
+                    let path = entry?.path();
+                    if component_of(&path).as_ref() == Some(&path) {
+                        paths.insert(path);
+                    }
+                }
             }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
+        }
+        Ok(self.look_at(paths))
+    }
+
+    /// Wait until something in the directory, or behind a link in it, has changed, and tell what
+    /// differs: perhaps nothing. Cancel safe.
+    pub async fn changed(&mut self) -> io::Result<Difference> {
+        let touched = match self.changes.next().await {
+            Settled::Paths(paths) => self.components_of(&paths),
+            Settled::Everything => None,
         };
-        for entry in entries {
-            let path = entry?.path();
-            if !is_component(&path) || self.is_open(&path) {
-                continue;
-            }
-            self.add_link_targets(&path, &mut watched);
-            // A file that went away between the listing and now is simply not there.
-            if let Ok(source) = Source::at(path.clone()) {
-                found.insert(path, source);
-            }
+        match touched {
+            Some(components) => Ok(self.look_at(components)),
+            None => self.scan(),
         }
-        self.changes.watch(&watched);
-        Ok(found)
     }
 
-    fn is_open(&self, wasm: &Path) -> bool {
-        let sidecar = wasm.with_extension("toml");
-        [wasm, &sidecar].into_iter().any(|path| {
-            let target = fs::canonicalize(path).unwrap_or_default();
-            self.changes.is_open(path) || self.changes.is_open(&target)
-        })
+    /// The components that these paths belong to; `None` where that cannot be told.
+    fn components_of(&self, paths: &BTreeSet<PathBuf>) -> Option<BTreeSet<PathBuf>> {
+        let mut found = BTreeSet::new();
+        for path in paths {
+            let own = component_of(path).filter(|_| path.parent() == Some(&self.dir));
+            let leads_here = |(_, targets): &(&PathBuf, &Vec<PathBuf>)| targets.contains(path);
+            let linked: Vec<_> = self.links.iter().filter(leads_here).map(|(c, _)| c).collect();
+            // Beside links, any file may be a link on the way to a component.
+            if *path == self.dir || own.is_none() && linked.is_empty() && !self.links.is_empty() {
+                return None;
+            }
+            found.extend(linked.into_iter().cloned().chain(own));
+        }
+        Some(found)
     }
 
-    /// What a link points at changes in its own directory.
-    fn add_link_targets(&self, path: &Path, watched: &mut BTreeSet<PathBuf>) {
-        let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
-        if is_link && let Ok(target) = fs::canonicalize(path) {
-            watched.extend(target.parent().map(Path::to_owned));
+    fn look_at(&mut self, components: BTreeSet<PathBuf>) -> Difference {
+        let look = |wasm| self.look(wasm);
+        let difference = components.into_iter().filter_map(look).collect();
+        let targets = self.links.values().flatten();
+        let parents = targets.filter_map(|target| target.parent()).map(Path::to_owned);
+        self.changes.watch(&parents.chain([self.dir.clone()]).collect());
+        difference
+    }
+
+    /// What has become of one component, if anything has.
+    fn look(&mut self, wasm: PathBuf) -> Option<(PathBuf, Option<Source>)> {
+        let files = [wasm.clone(), wasm.with_extension("toml")];
+        let targets: Vec<_> = files.iter().filter_map(|path| target(path)).collect();
+        let open = files.iter().chain(&targets).any(|path| self.changes.is_open(path));
+        if targets.is_empty() {
+            self.links.remove(&wasm);
+        } else {
+            self.links.insert(wasm.clone(), targets);
         }
+        if open {
+            return None;
+        }
+        // A file that went away between the listing and now is simply not there.
+        let found = Source::at(wasm.clone()).ok();
+        if self.known.get(&wasm) == found.as_ref() {
+            return None;
+        }
+        match &found {
+            Some(source) => self.known.insert(wasm.clone(), source.clone()),
+            None => self.known.remove(&wasm),
+        };
+        Some((wasm, found))
     }
 }
 
-/// `*.wasm`, but for hidden files and editors' leftovers.
-fn is_component(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name.ends_with(".wasm") && !name.starts_with('.') && path.is_file()
+/// What a link leads to: it changes in its own directory.
+fn target(path: &Path) -> Option<PathBuf> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    if is_link { fs::canonicalize(path).ok() } else { None }
+}
+
+/// The component that a file is or belongs to: `*.wasm` for itself and for `*.toml`, but for
+/// hidden files and editors' leftovers.
+fn component_of(path: &Path) -> Option<PathBuf> {
+    let hidden = path.file_name()?.to_str()?.starts_with('.');
+    let known = matches!(path.extension()?.to_str()?, "wasm" | "toml");
+    (known && !hidden).then(|| path.with_extension("wasm"))
 }
 
 #[cfg(test)]
@@ -133,26 +187,36 @@ mod tests {
 
     use super::*;
 
-    async fn until(folder: &mut Folder, done: impl Fn(&BTreeMap<PathBuf, Source>) -> bool) {
+    /// Wait until a component has changed; whether it is there.
+    async fn until_changed(folder: &mut Folder, path: &Path) -> Option<Source> {
         let wait = async {
-            while !done(&folder.scan().unwrap()) {
-                folder.changed().await;
+            loop {
+                if let Some(now) = folder.changed().await.unwrap().remove(path) {
+                    return now;
+                }
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(20), wait).await.unwrap();
+        tokio::time::timeout(std::time::Duration::from_secs(20), wait).await.unwrap()
     }
 
     #[tokio::test]
-    async fn a_half_written_file_is_not_there_until_it_is_closed() {
+    async fn a_half_written_file_counts_as_what_it_was_until_it_is_closed() {
         let dir = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(dir.path().to_owned()).unwrap();
-        let mut file = fs::File::create(dir.path().join("a.wasm")).unwrap();
-        file.write_all(b"\0asm").unwrap();
-        until(&mut folder, BTreeMap::is_empty).await;
-        drop(file);
-        until(&mut folder, |found| found.len() == 1).await;
-        fs::remove_file(dir.path().join("a.wasm")).unwrap();
-        until(&mut folder, BTreeMap::is_empty).await;
+        let path = dir.path().join("a.wasm");
+        for size in [1, 2] {
+            let mut file = fs::File::create(&path).unwrap();
+            file.write_all(b"\0asm").unwrap();
+            while !folder.changes.is_open(&path) {
+                tokio::task::yield_now().await;
+            }
+            assert!(!folder.scan().unwrap().contains_key(&path), "{size}");
+            file.write_all(&vec![0; size]).unwrap();
+            drop(file);
+            assert!(until_changed(&mut folder, &path).await.is_some());
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(until_changed(&mut folder, &path).await, None);
     }
 
     #[tokio::test]
@@ -164,10 +228,26 @@ mod tests {
         let link = dir.path().join("a.wasm");
         symlink(&target, &link).unwrap();
         let mut folder = Folder::open(dir.path().to_owned()).unwrap();
-        let before = folder.scan().unwrap();
-        assert_eq!(before.len(), 1);
+        assert_eq!(folder.scan().unwrap().len(), 1);
         fs::write(&target, "version two").unwrap();
-        until(&mut folder, |found| *found != before && found.len() == 1).await;
+        assert!(until_changed(&mut folder, &link).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_link_on_the_way_to_a_component_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        for version in ["v1", "v2"] {
+            fs::create_dir(dir.path().join(version)).unwrap();
+            fs::write(dir.path().join(version).join("a.wasm"), version).unwrap();
+        }
+        symlink("v1", dir.path().join("current")).unwrap();
+        let link = dir.path().join("a.wasm");
+        symlink("current/a.wasm", &link).unwrap();
+        let mut folder = Folder::open(dir.path().to_owned()).unwrap();
+        assert_eq!(folder.scan().unwrap().len(), 1);
+        symlink("v2", dir.path().join("next")).unwrap();
+        fs::rename(dir.path().join("next"), dir.path().join("current")).unwrap();
+        assert!(until_changed(&mut folder, &link).await.is_some());
     }
 
     #[tokio::test]
@@ -176,14 +256,30 @@ mod tests {
         let path = dir.path().join("a.wasm");
         fs::write(&path, "one").unwrap();
         let mut folder = Folder::open(dir.path().to_owned()).unwrap();
-        let first = folder.scan().unwrap();
+        assert_eq!(folder.scan().unwrap().len(), 1);
         fs::write(dir.path().join(".a.tmp"), "two").unwrap();
         fs::rename(dir.path().join(".a.tmp"), &path).unwrap();
-        until(&mut folder, |found| *found != first).await;
-        let second = folder.scan().unwrap();
+        let second = until_changed(&mut folder, &path).await.unwrap();
+        assert_eq!(second.sidecar, None);
         fs::write(dir.path().join("a.toml"), "name = \"a\"").unwrap();
-        let has_sidecar = |found: &Source| found.sidecar.is_some();
-        until(&mut folder, |found| found.get(&path).is_some_and(has_sidecar) && *found != second)
-            .await;
+        let third = until_changed(&mut folder, &path).await.unwrap();
+        assert_eq!(third.sidecar, Some(dir.path().join("a.toml")));
+    }
+
+    #[tokio::test]
+    async fn only_what_has_changed_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.wasm"), "a").unwrap();
+        let mut folder = Folder::open(dir.path().to_owned()).unwrap();
+        assert_eq!(folder.scan().unwrap().len(), 1);
+        assert!(folder.scan().unwrap().is_empty());
+        let path = dir.path().join("b.wasm");
+        fs::write(&path, "b").unwrap();
+        assert!(until_changed(&mut folder, &path).await.is_some());
+        fs::write(dir.path().join("notes.md"), "no component").unwrap();
+        fs::create_dir(dir.path().join("c.wasm")).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(until_changed(&mut folder, &path).await, None);
+        assert!(folder.scan().unwrap().is_empty());
     }
 }

@@ -7,6 +7,7 @@
 //! ```
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -43,6 +44,7 @@ pub struct Generation {
     /// Counts the generations of this plugin since the host started, from 1.
     pub number: u64,
     blueprint: Blueprint,
+    claimed: HashSet<String>,
     runtime: Arc<Runtime>,
     prepared: Mutex<Option<Prepared>>,
     instances: OnceCell<Arc<Instances>>,
@@ -55,6 +57,7 @@ impl Generation {
     pub(super) fn new(
         number: u64,
         blueprint: Blueprint,
+        claimed: HashSet<String>,
         runtime: Arc<Runtime>,
         prepared: Prepared,
     ) -> Self {
@@ -62,6 +65,7 @@ impl Generation {
             plugin: blueprint.manifest.name.as_str().into(),
             number,
             blueprint,
+            claimed,
             runtime,
             prepared: Mutex::new(Some(prepared)),
             instances: OnceCell::new(),
@@ -83,6 +87,11 @@ impl Generation {
     /// All that is known of its component.
     pub fn blueprint(&self) -> &Blueprint {
         &self.blueprint
+    }
+
+    /// What it alone may have: the [`super::Claim::thing`]s that were reserved for it.
+    pub(super) fn claimed(&self) -> &HashSet<String> {
+        &self.claimed
     }
 
     /// Borrow an instance for one call; see [`Instances::lend`]. [`CallError::Gone`] after the

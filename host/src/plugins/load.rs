@@ -1,11 +1,12 @@
 //! From a file to a generation: every check that can be made before a plugin serves.
 //!
 //! ```text
-//! read → surface → manifest → grants → compile or map → link → topics, migrations → generation
+//! read → surface → manifest → grants → compile or map → link ─▶ Loaded
+//!                                     claims reserved ─▶ topics, migrations → Generation
 //! ```
 //! A failure at any step is the reason that people see; nothing has changed for anybody then.
 
-use std::{fs, sync::Arc};
+use std::{collections::HashSet, fs, sync::Arc};
 
 use anyhow::{Context, bail, ensure};
 
@@ -41,8 +42,8 @@ pub struct Component {
 
 /// A component that has passed its checks, with its code still mapped.
 pub struct Loaded {
-    /// The new generation.
-    pub generation: Generation,
+    /// All that is known of it.
+    pub blueprint: Blueprint,
     /// Its code: dropped unless somebody needs the generation awake.
     pub code: Code,
     /// Whether it had to be compiled.
@@ -50,36 +51,32 @@ pub struct Loaded {
 }
 
 impl Loader {
-    /// Load a component from disk.
-    pub async fn load(&self, source: &Source, number: u64) -> anyhow::Result<Loaded> {
+    /// Read, check and compile a component from disk. Nothing is made for it yet.
+    pub async fn load(&self, source: &Source) -> anyhow::Result<Loaded> {
         let component = self.read(source).await?;
         self.grants.check(&component.manifest, &component.surface.imports)?;
-        let (blueprint, code, compiled) = self.compile(component, source).await?;
-        let generation = self.generation(blueprint, number).await?;
-        Ok(Loaded { generation, code, compiled })
+        self.compile(component, source).await
     }
 
     /// Compile a component or map it from the cache, link it to all capabilities, and look
-    /// whether it exports what its manifest wants started. Answers also whether it had to be
-    /// compiled.
-    pub async fn compile(
-        &self,
-        component: Component,
-        source: &Source,
-    ) -> anyhow::Result<(Blueprint, Code, bool)> {
+    /// whether it exports what its manifest wants started.
+    pub async fn compile(&self, component: Component, source: &Source) -> anyhow::Result<Loaded> {
         let Component { bytes, manifest, surface } = component;
         let digest = blake3::hash(&bytes);
         let (code, compiled) =
             self.runtime.load(surface.dialect, &digest, bytes).await.with_context(|| at(source))?;
         let offered = code.offered();
         check_triggers(&manifest, offered)?;
-        Ok((Blueprint { manifest, offered, digest, dialect: surface.dialect }, code, compiled))
+        let blueprint = Blueprint { manifest, offered, digest, dialect: surface.dialect };
+        Ok(Loaded { blueprint, code, compiled })
     }
 
-    /// Make a generation of a component that was loaded before: its code is in the cache.
+    /// Make a generation of a component that was loaded, now or before: its code is in the
+    /// cache. This creates its topics and applies its migrations.
     pub async fn generation(
         &self,
         blueprint: Blueprint,
+        claimed: HashSet<String>,
         number: u64,
     ) -> anyhow::Result<Generation> {
         self.create_topics(&blueprint.manifest).await?;
@@ -89,7 +86,7 @@ impl Loader {
             config: blueprint.manifest.config.clone(),
         };
         let prepared = self.capabilities.prepare(&plugin, &blueprint.manifest.needs).await?;
-        Ok(Generation::new(number, blueprint, self.runtime.clone(), prepared))
+        Ok(Generation::new(number, blueprint, claimed, self.runtime.clone(), prepared))
     }
 
     /// Read a component and its manifest, off the serving threads.

@@ -8,6 +8,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 pub mod changes;
+pub mod claims;
+mod crashes;
+mod entries;
 pub mod folder;
 pub mod generation;
 pub mod grants;
@@ -15,8 +18,10 @@ pub mod load;
 mod meters;
 pub mod reload;
 pub mod status;
+mod swap;
 
-pub use generation::Generation;
+pub use claims::Claim;
+pub use generation::{Blueprint, Generation};
 pub use reload::Plugins;
 pub use status::Status;
 
@@ -30,9 +35,28 @@ pub struct Live {
 /// How a trigger learns what serves.
 pub type Watch = watch::Receiver<Arc<Live>>;
 
-/// Something that may refuse a generation before it goes live: a trigger whose bindings would
-/// be in conflict.
+/// A trigger that binds plugins to what only one of them can have.
 pub trait Check: Send + Sync + 'static {
-    /// Whether `new` can serve beside `others`; the error says why not, for the operator.
-    fn check(&self, new: &Generation, others: &[Arc<Generation>]) -> anyhow::Result<()>;
+    /// What a component claims for itself if it serves; the error says why it cannot be bound at
+    /// all, for the operator.
+    fn claims(&self, blueprint: &Blueprint) -> anyhow::Result<Vec<Claim>>;
+}
+
+impl Live {
+    fn insert(&mut self, new: Arc<Generation>) {
+        match self.place(&new) {
+            Ok(at) => self.generations[at] = new,
+            Err(at) => self.generations.insert(at, new),
+        }
+    }
+
+    fn remove(&mut self, old: &Generation) {
+        if let Ok(at) = self.place(old) {
+            self.generations.remove(at);
+        }
+    }
+
+    fn place(&self, of: &Generation) -> Result<usize, usize> {
+        self.generations.binary_search_by(|live| live.plugin.cmp(&of.plugin))
+    }
 }

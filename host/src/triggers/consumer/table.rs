@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     backends::log::{Start, Subscription},
     manifest::{Consume, Delivery, StartAt},
-    plugins::{Check, Generation},
+    plugins::{Blueprint, Check, Claim, Generation},
 };
 
 /// The longest name of a topic.
@@ -89,42 +89,45 @@ impl Table {
         self.consume.delivery != Delivery::AtLeastOnce
     }
 
-    fn shares_with(&self, other: &Self) -> Option<&str> {
-        let topics = &other.consume.topics;
-        let shared = self.consume.topics.iter().find(|topic| topics.contains(topic))?;
-        (self.group == other.group).then_some(shared)
+    /// Its topics within its group: another plugin that had one would take its messages.
+    fn claims(&self) -> impl Iterator<Item = Claim> {
+        let group = &self.group;
+        self.consume.topics.iter().map(move |topic| Claim {
+            // No topic has a space in its name.
+            thing: format!("topic {topic} {group}"),
+            said: format!("topic `{topic}` in group `{group}`"),
+            remedy: "choose another `group`",
+        })
     }
 }
 
 /// The tables of a generation, none unless it exports a consumer.
 pub fn tables(generation: &Generation) -> impl Iterator<Item = Table> {
-    let consumes = generation.offered().consumer.is_some();
-    let tables = generation.manifest().consume.iter().filter(move |_| consumes);
-    tables.map(|consume| Table::new(generation.plugin.clone(), consume.clone()))
+    of(generation.blueprint(), generation.plugin.clone())
 }
 
-/// Refuses generations whose tables cannot work, or would take another plugin's messages. What a
+fn of(blueprint: &Blueprint, plugin: Arc<str>) -> impl Iterator<Item = Table> {
+    let consumes = blueprint.offered.consumer.is_some();
+    let tables = blueprint.manifest.consume.iter().filter(move |_| consumes);
+    tables.map(move |consume| Table::new(plugin.clone(), consume.clone()))
+}
+
+/// Refuses components whose tables cannot work, and claims the messages of those that can. What a
 /// manifest can tell alone is checked when it is read.
 pub struct Tables;
 
-/// Why a generation is refused.
+/// Why a component is refused.
 #[derive(Debug, PartialEq, thiserror::Error)]
 enum Refusal {
     #[error("`{0}` is too long for a topic; name a shorter one with `dead-letter`")]
     DeadLetter(String),
-    #[error("group `{group}` reads `{topic}` in plugin `{plugin}` already; choose another `group`")]
-    Shared { group: Arc<str>, topic: String, plugin: Arc<str> },
 }
 
 impl Check for Tables {
-    fn check(&self, new: &Generation, others: &[Arc<Generation>]) -> anyhow::Result<()> {
-        let mine: Vec<Table> = tables(new).collect();
-        mine.iter().try_for_each(sound)?;
-        for other in others.iter().filter(|other| other.plugin != new.plugin) {
-            let theirs: Vec<Table> = tables(other).collect();
-            mine.iter().try_for_each(|table| alone(table, &theirs))?;
-        }
-        Ok(())
+    fn claims(&self, blueprint: &Blueprint) -> anyhow::Result<Vec<Claim>> {
+        let tables: Vec<Table> = of(blueprint, blueprint.manifest.name.as_str().into()).collect();
+        tables.iter().try_for_each(sound)?;
+        Ok(tables.iter().flat_map(Table::claims).collect())
     }
 }
 
@@ -135,20 +138,6 @@ fn sound(table: &Table) -> Result<(), Refusal> {
         true => Err(Refusal::DeadLetter(name)),
         false => Ok(()),
     })
-}
-
-/// Whether no other table shares a topic within the same group: the two would take each other's
-/// messages.
-fn alone(table: &Table, others: &[Table]) -> Result<(), Refusal> {
-    let shared = others.iter().find_map(|other| Some((other, table.shares_with(other)?)));
-    match shared {
-        None => Ok(()),
-        Some((other, topic)) => Err(Refusal::Shared {
-            group: table.group.clone(),
-            topic: topic.to_owned(),
-            plugin: other.plugin.clone(),
-        }),
-    }
 }
 
 #[cfg(test)]
@@ -187,12 +176,11 @@ mod tests {
 
     #[test]
     fn two_plugins_may_share_a_topic_but_not_within_one_group() {
-        let mine = table("a", "topics = [\"x\"]\ngroup = \"g\"");
-        assert!(alone(&mine, &[table("b", r#"topics = ["x"]"#)]).is_ok());
-        let refusal = alone(&mine, &[table("b", "topics = [\"x\"]\ngroup = \"g\"")]).unwrap_err();
-        assert_eq!(
-            refusal.to_string(),
-            "group `g` reads `x` in plugin `b` already; choose another `group`"
-        );
+        let things = |plugin, toml| -> Vec<String> {
+            table(plugin, toml).claims().map(|claim| claim.thing).collect()
+        };
+        let mine = things("a", "topics = [\"x\", \"y\"]\ngroup = \"g\"");
+        assert!(!mine.contains(&things("b", r#"topics = ["x"]"#)[0]));
+        assert!(mine.contains(&things("b", "topics = [\"y\"]\ngroup = \"g\"")[0]));
     }
 }

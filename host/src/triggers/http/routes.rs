@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -17,8 +18,12 @@ use crate::{
         Http,
         route::{self, Pattern, Segment},
     },
-    plugins::{Check, Generation, Live, Watch},
+    plugins::{Blueprint, Check, Claim, Generation, Live, Watch},
 };
+
+/// For each so many plugins, nothing is followed for a millisecond after a swap was followed. To
+/// follow it takes about a tenth of that.
+const REST: usize = 200;
 
 /// A route and the generation behind it.
 pub struct Binding {
@@ -48,7 +53,14 @@ struct Table {
     live: Arc<Live>,
     router: Router<Arc<Binding>>,
     /// By plugin.
-    kept: HashMap<Arc<str>, Kept>,
+    bound: HashMap<Arc<str>, Arc<Bound>>,
+}
+
+/// What has been worked out for a generation, which every table with it shares.
+struct Bound {
+    generation: Arc<Generation>,
+    kept: Kept,
+    routes: Vec<(Pattern, Arc<Binding>)>,
 }
 
 /// The routes as they are.
@@ -79,29 +91,69 @@ impl Routes {
         let live = self.live.borrow().clone();
         let table = self.table.load();
         if !Arc::ptr_eq(&table.live, &live) {
-            self.table.store(Arc::new(Table::build(live, &table.kept)));
+            self.table.store(Arc::new(Table::build(live, &table.bound)));
         }
     }
 
-    /// Follow the swaps until the plugins' side has ended.
+    /// Follow the swaps until the plugins' side has ended. One is followed at once; thousands in
+    /// a row, at the start of a large host, take no more than a small part of a thread.
     pub async fn follow(&self) {
         let mut live = self.live.clone();
         while live.changed().await.is_ok() {
             self.refresh();
+            let rest = (self.table.load().bound.len() / REST) as u64;
+            if rest > 0 {
+                tokio::time::sleep(Duration::from_millis(rest)).await;
+            }
         }
     }
 }
 
 impl Table {
-    fn build(live: Arc<Live>, known: &HashMap<Arc<str>, Kept>) -> Self {
+    fn build(live: Arc<Live>, known: &HashMap<Arc<str>, Arc<Bound>>) -> Self {
         let mut router = Router::default();
-        let mut all = HashMap::new();
+        let mut bound = HashMap::with_capacity(known.len());
         for generation in live.generations.iter().filter(|one| one.offered().http.is_some()) {
-            let kept = Kept::of(generation, known.get(&generation.plugin));
-            bind(&mut router, generation, &kept);
-            all.insert(generation.plugin.clone(), kept);
+            let before = known.get(&generation.plugin);
+            let same = before.filter(|before| Arc::ptr_eq(&before.generation, generation));
+            let now = same.cloned().unwrap_or_else(|| Arc::new(Bound::new(generation, before)));
+            now.enter(&mut router);
+            bound.insert(generation.plugin.clone(), now);
         }
-        Self { live, router, kept: all }
+        Self { live, router, bound }
+    }
+}
+
+impl Bound {
+    fn new(generation: &Arc<Generation>, before: Option<&Arc<Self>>) -> Self {
+        let kept = Kept::of(generation, before.map(|before| &before.kept));
+        let http = generation.manifest().http.clone().unwrap_or_default();
+        let bind = |route: String| {
+            // It was refused at load; what gets here all the same must not take others down.
+            let refused = |error: &Refusal| {
+                tracing::error!(plugin = %generation.plugin, %error, "a route is left out");
+            };
+            let pattern = read(&route).inspect_err(refused).ok()?;
+            let binding = Binding {
+                generation: generation.clone(),
+                names: names(&pattern).map(str::to_owned).collect(),
+                max_body: http.max_body.0,
+                max_response: http.max_response.as_usize(),
+                kept: kept.clone(),
+            };
+            Some((pattern, Arc::new(binding)))
+        };
+        let routes = routes(generation.blueprint()).into_iter().filter_map(bind).collect();
+        Self { generation: generation.clone(), kept, routes }
+    }
+
+    fn enter(&self, router: &mut Router<Arc<Binding>>) {
+        for (pattern, binding) in &self.routes {
+            if let Err(holder) = router.insert(pattern, binding.clone()) {
+                let (plugin, holder) = (&self.generation.plugin, &holder.generation.plugin);
+                tracing::error!(%plugin, %pattern, %holder, "a route is left out: another plugin has it");
+            }
+        }
     }
 }
 
@@ -121,36 +173,10 @@ impl Kept {
     }
 }
 
-fn bind(router: &mut Router<Arc<Binding>>, generation: &Arc<Generation>, kept: &Kept) {
-    let http = generation.manifest().http.clone().unwrap_or_default();
-    let plugin = &generation.plugin;
-    for route in routes(generation) {
-        // Both are refused at load; what gets here all the same must not take the others down.
-        let pattern = match read(&route) {
-            Ok(pattern) => pattern,
-            Err(error) => {
-                tracing::error!(%plugin, %error, "a route is left out");
-                continue;
-            }
-        };
-        let binding = Binding {
-            generation: generation.clone(),
-            names: names(&pattern).map(str::to_owned).collect(),
-            max_body: http.max_body.0,
-            max_response: http.max_response.as_usize(),
-            kept: kept.clone(),
-        };
-        if let Err(holder) = router.insert(&pattern, Arc::new(binding)) {
-            let holder = &holder.generation.plugin;
-            tracing::error!(%plugin, route, %holder, "a route is left out: another plugin has it");
-        }
-    }
-}
-
-fn read(route: &str) -> Result<Pattern, Conflict> {
+fn read(route: &str) -> Result<Pattern, Refusal> {
     let pattern = Pattern::parse(route)?;
     match names(&pattern).count() {
-        count if count > MAX_PARAMS => Err(Conflict::TooMany { route: route.to_owned(), count }),
+        count if count > MAX_PARAMS => Err(Refusal::TooMany { route: route.to_owned(), count }),
         _ => Ok(pattern),
     }
 }
@@ -163,48 +189,73 @@ fn names(pattern: &Pattern) -> impl Iterator<Item = &str> {
 }
 
 /// The routes of a plugin: those of its manifest, or `/<name>` and all below it.
-fn routes(generation: &Generation) -> Vec<String> {
-    if generation.offered().http.is_none() {
+fn routes(blueprint: &Blueprint) -> Vec<String> {
+    if blueprint.offered.http.is_none() {
         return Vec::new();
     }
-    match &generation.manifest().http {
+    match &blueprint.manifest.http {
         Some(Http { routes, .. }) if !routes.is_empty() => routes.clone(),
         _ => {
-            let name = &generation.plugin;
+            let name = &blueprint.manifest.name;
             vec![format!("/{name}"), format!("/{name}/{{*path}}")]
         }
     }
 }
 
-/// Refuses generations whose routes cannot be read or belong to another plugin.
+/// Refuses components whose routes cannot be read, and claims the routes of the others.
 pub struct RouteCheck;
 
-/// Why a generation cannot be bound.
+/// Why a route cannot be bound.
 #[derive(Debug, thiserror::Error)]
-enum Conflict {
+enum Refusal {
     #[error(transparent)]
     Pattern(#[from] route::Error),
     #[error("route `{route}` has {count} parameters; the most is {MAX_PARAMS}")]
     TooMany { route: String, count: usize },
-    #[error("route `{route}` belongs to plugin `{holder}`; change it in `[http] routes` of one")]
-    Taken { route: String, holder: String },
 }
 
 impl Check for RouteCheck {
-    fn check(&self, new: &Generation, others: &[Arc<Generation>]) -> anyhow::Result<()> {
-        for route in routes(new) {
-            let pattern = read(&route)?;
-            let rivals = others.iter().filter(|other| other.plugin != new.plugin);
-            if let Some(holder) = rivals.into_iter().find(|other| holds(other, &pattern)) {
-                let holder = holder.plugin.to_string();
-                return Err(Conflict::Taken { route, holder }.into());
-            }
-        }
-        Ok(())
+    fn claims(&self, blueprint: &Blueprint) -> anyhow::Result<Vec<Claim>> {
+        let claim = |route: String| {
+            Ok(Claim {
+                thing: format!("route {}", shape(&read(&route)?)),
+                said: format!("route `{route}`"),
+                remedy: "change it in `[http] routes` of one",
+            })
+        };
+        routes(blueprint).into_iter().map(claim).collect()
     }
 }
 
-fn holds(generation: &Generation, pattern: &Pattern) -> bool {
-    let held = routes(generation);
-    held.iter().any(|route| Pattern::parse(route).is_ok_and(|held| held.same_shape(pattern)))
+/// Equal for patterns that match the same requests: the names of parameters do not count.
+fn shape(pattern: &Pattern) -> String {
+    let mut shape = pattern.host.clone().unwrap_or_default();
+    for segment in &pattern.segments {
+        shape.push('/');
+        shape.push_str(match segment {
+            Segment::Literal(text) => text,
+            Segment::Parameter(_) => "{}",
+            Segment::Rest(_) => "{*}",
+        });
+    }
+    shape
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shape_of_a_route_is_equal_where_two_match_the_same_requests() {
+        let routes = ["/", "/a", "/a/", "/{x}", "/{*x}", "/{y}", "/a/{*r}", "h/a", "H/a", "*.h/a"];
+        let read = |route: &&str| read(route).unwrap();
+        let patterns: Vec<Pattern> = routes.iter().map(read).collect();
+        for one in &patterns {
+            for other in &patterns {
+                let alike = shape(one) == shape(other);
+                assert_eq!(alike, one.same_shape(other), "{one} {other}");
+            }
+        }
+    }
 }
