@@ -133,12 +133,10 @@ impl Generation {
         self.instances
             .get_or_try_init(|| async {
                 let Blueprint { dialect, digest, .. } = self.blueprint;
-                let runtime = self.runtime.clone();
-                let code = tokio::task::spawn_blocking(move || runtime.reload(dialect, &digest))
-                    .await
-                    .map_err(|error| self.unavailable(error))?
-                    .map_err(|error| self.unavailable(error))?
-                    .ok_or_else(|| self.unavailable("its compiled code has left the cache"))?;
+                let code = self.runtime.reload(dialect, &digest).await;
+                let code = code.map_err(|error| self.unavailable(error))?;
+                let code =
+                    code.ok_or_else(|| self.unavailable("its compiled code has left the cache"))?;
                 self.wake(code)
             })
             .await

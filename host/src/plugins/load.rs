@@ -34,6 +34,8 @@ pub struct Loader {
 pub struct Component {
     /// All of its file.
     pub bytes: Vec<u8>,
+    /// The digest of that.
+    pub digest: blake3::Hash,
     /// What it asks for.
     pub manifest: Manifest,
     /// What it imports and exports.
@@ -61,8 +63,7 @@ impl Loader {
     /// Compile a component or map it from the cache, link it to all capabilities, and look
     /// whether it exports what its manifest wants started.
     pub async fn compile(&self, component: Component, source: &Source) -> anyhow::Result<Loaded> {
-        let Component { bytes, manifest, surface } = component;
-        let digest = blake3::hash(&bytes);
+        let Component { bytes, digest, manifest, surface } = component;
         let (code, compiled) =
             self.runtime.load(surface.dialect, &digest, bytes).await.with_context(|| at(source))?;
         let offered = code.offered();
@@ -103,7 +104,7 @@ impl Loader {
             let bytes = fs::read(&source.wasm).with_context(|| at(&source))?;
             let surface = inspect::surface(&bytes).with_context(|| at(&source))?;
             let manifest = manifest(&bytes, &source)?;
-            Ok(Component { bytes, manifest, surface })
+            Ok(Component { digest: blake3::hash(&bytes), bytes, manifest, surface })
         };
         tokio::task::spawn_blocking(read).await?
     }

@@ -48,16 +48,38 @@ impl Runtime {
         digest: &blake3::Hash,
         bytes: impl AsRef<[u8]> + Send + 'static,
     ) -> Result<(Code, bool), Error> {
-        let linked = self.linked(dialect).map_err(link_error)?;
-        let (component, compiled) = self.cache.component(&linked.engine, digest, bytes).await?;
-        Ok((self.link(dialect, &component)?, compiled))
+        if let Some(code) = self.reload(dialect, digest).await? {
+            return Ok((code, false));
+        }
+        let engine = &self.linked(dialect).map_err(link_error)?.engine;
+        let component = self.cache.compile(engine, digest, bytes).await?;
+        let code = self.aside(move |runtime| runtime.link(dialect, &component)).await?;
+        Ok((code, true))
     }
 
-    /// Link a component again whose AOT file is known to be in the cache; `None` when it is not.
-    pub fn reload(&self, dialect: Dialect, digest: &blake3::Hash) -> Result<Option<Code>, Error> {
-        let linked = self.linked(dialect).map_err(link_error)?;
-        let component = self.cache.stored(&linked.engine, digest);
-        component.map(|component| self.link(dialect, &component)).transpose()
+    /// Map and link a component whose AOT file is in the cache; `None` when it is not.
+    pub async fn reload(
+        self: &Arc<Self>,
+        dialect: Dialect,
+        digest: &blake3::Hash,
+    ) -> Result<Option<Code>, Error> {
+        let digest = *digest;
+        let map = move |runtime: &Self| {
+            let linked = runtime.linked(dialect).map_err(link_error)?;
+            let component = runtime.cache.stored(&linked.engine, &digest);
+            component.map(|component| runtime.link(dialect, &component)).transpose()
+        };
+        self.aside(map).await
+    }
+
+    /// Do something that takes its time on a thread that serves nobody.
+    async fn aside<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let runtime = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&runtime)).await;
+        done.map_err(|error| Error::Link(error.to_string()))?
     }
 
     fn link(&self, dialect: Dialect, component: &Component) -> Result<Code, Error> {

@@ -93,7 +93,7 @@ impl Report {
 
     /// Of a component that nothing is said against yet.
     pub(super) fn new(source: &Source, component: &Component) -> Self {
-        let Component { bytes, manifest, surface } = component;
+        let Component { bytes, manifest, surface, .. } = component;
         let routes = manifest.http.as_ref().map(|http| http.routes.clone());
         let topics = manifest.consume.iter().flat_map(|consume| &consume.topics);
         Self {
