@@ -16,6 +16,12 @@ use wasmtime_wasi_http::WasiHttpCtx;
 
 use super::{Instances, Prepared, logging::Stream};
 
+/// The most resources that a store has at a time, and the most handles to them: each takes memory
+/// of the host's.
+pub const MAX_RESOURCES: usize = 4096;
+/// The most bytes of one set of fields that a guest puts together.
+const MAX_FIELDS: usize = 64 << 10;
+
 /// The data of one store.
 pub struct State {
     /// WASI 0.2 and 0.3: no files, no sockets, no environment; what the guest prints becomes
@@ -38,8 +44,8 @@ impl State {
     pub fn new(plugin: Arc<str>, prepared: &Prepared, memory: Memory, deadline: Instant) -> Self {
         Self {
             wasi: wasi(prepared),
-            http: WasiHttpCtx::new(),
-            table: ResourceTable::new(),
+            http: http(),
+            table: table(),
             call: Call { plugin, deadline, ticks: 0, waited: false, cause: String::new() },
             memory,
             own: Instances::new(prepared),
@@ -53,6 +59,18 @@ fn wasi(prepared: &Prepared) -> WasiCtx {
         builder.stdout(Stream::stdout(log)).stderr(Stream::stderr(log));
     }
     builder.build()
+}
+
+fn http() -> WasiHttpCtx {
+    let mut http = WasiHttpCtx::new();
+    http.set_field_size_limit(MAX_FIELDS);
+    http
+}
+
+fn table() -> ResourceTable {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(MAX_RESOURCES);
+    table
 }
 
 /// The call that runs in a store.
@@ -96,7 +114,8 @@ impl Call {
     }
 }
 
-/// The linear memory of one store, counted against what all instances of the plugin share.
+/// The linear memory of one store and what the host keeps for it, counted against what all
+/// instances of the plugin share.
 pub struct Memory {
     shared: Arc<AtomicUsize>,
     limit: usize,
@@ -114,6 +133,24 @@ impl Memory {
     pub fn exceeded(&self) -> bool {
         self.exceeded
     }
+
+    /// Count bytes that the host keeps for the guest; whether they fit.
+    pub fn take(&mut self, bytes: usize) -> bool {
+        let before = self.shared.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before.saturating_add(bytes) <= self.limit;
+        if fits {
+            self.mine += bytes;
+        } else {
+            self.shared.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    /// The host has dropped bytes that were taken.
+    pub fn give_back(&mut self, bytes: usize) {
+        self.mine -= bytes;
+        self.shared.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Memory {
@@ -130,17 +167,14 @@ impl wasmtime::ResourceLimiter for Memory {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let more = desired.saturating_sub(current);
-        let before = self.shared.fetch_add(more, Ordering::Relaxed);
-        let fits = before.saturating_add(more) <= self.limit;
-        if fits {
-            self.mine += more;
-        } else {
-            self.shared.fetch_sub(more, Ordering::Relaxed);
-            self.exceeded = true;
+        // The engine asks before it looks at the memory's own maximum.
+        if maximum.is_some_and(|most| desired > most) {
+            return Ok(false);
         }
+        let fits = self.take(desired.saturating_sub(current));
+        self.exceeded |= !fits;
         Ok(fits)
     }
 

@@ -37,6 +37,13 @@ pub struct Blueprint {
     pub dialect: Dialect,
 }
 
+/// What a guest may hand to the host in one call, unless its responses may be larger: somewhat
+/// more than any capability takes. The same bytes may stand in a list many times, so that without
+/// this limit a small guest makes large copies.
+const TRANSFER: usize = 32 << 20;
+/// What a response may have besides its body.
+const MAX_HEAD: usize = 1 << 20;
+
 /// One loaded version of a plugin: its manifest, its code and its instances.
 pub struct Generation {
     /// The plugin's name.
@@ -218,9 +225,11 @@ impl Generation {
     }
 
     fn limits(&self) -> Limits {
-        let limits = &self.manifest().limits;
+        let Manifest { limits, http, .. } = self.manifest();
+        let response = http.as_ref().map_or(0, |http| http.max_response.as_usize());
         Limits {
             memory: limits.memory.as_usize(),
+            transfer: TRANSFER.max(response.saturating_add(MAX_HEAD)),
             timeout: limits.timeout.into(),
             concurrency: limits.concurrency,
             queue: limits.queue,

@@ -28,11 +28,32 @@ struct KeyResponse {
     cursor: Option<String>,
 }
 
-/// `atomics.cas` in the store's table: a value as it was read.
+/// `atomics.cas` in the store's table: a value as it was read, which counts as the plugin's
+/// memory.
 struct Cas {
     bucket: Arc<dyn Store>,
     key: String,
     value: Option<Bytes>,
+}
+
+impl Cas {
+    fn size(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// Put it in the store's table, if the plugin has room for it.
+    fn keep(self, state: &mut State) -> wasmtime::Result<Result<Resource<Self>, Error>> {
+        if !state.memory.take(self.size()) {
+            return Ok(Err(Error::Other("the memory of the plugin is used up".into())));
+        }
+        Ok(Ok(state.table.push(self)?))
+    }
+
+    fn take_back(this: Resource<Self>, state: &mut State) -> wasmtime::Result<Self> {
+        let cas = state.table.delete(this)?;
+        state.memory.give_back(cas.size());
+        Ok(cas)
+    }
 }
 
 /// `atomics.cas-error`.
@@ -77,8 +98,7 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 
 fn link_cas(atomics: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     atomics.resource("cas", ResourceType::host::<Cas>(), |mut store, this| {
-        store.data_mut().table.delete(Resource::<Cas>::new_own(this))?;
-        Ok(())
+        Cas::take_back(Resource::new_own(this), store.data_mut()).map(drop)
     })?;
     atomics.func_wrap_async(
         "[static]cas.new",
@@ -89,8 +109,7 @@ fn link_cas(atomics: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
                     Ok(values) => values.into_iter().next().flatten(),
                     Err(error) => return host::answer(Err(error)),
                 };
-                let cas = Cas { bucket, key, value };
-                Ok((Ok(store.data_mut().table.push(cas)?),))
+                Ok((Cas { bucket, key, value }.keep(store.data_mut())?,))
             })
         },
     )?;
@@ -102,13 +121,13 @@ fn link_cas(atomics: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     )?;
     atomics.func_wrap_async("swap", |mut store, (cas, value): (Resource<Cas>, Bytes)| {
         Box::new(async move {
-            let Cas { bucket, key, value: expected } = store.data_mut().table.delete(cas)?;
+            let Cas { bucket, key, value: expected } = Cas::take_back(cas, store.data_mut())?;
             let swap = bucket.compare_and_swap(key.clone(), expected, value).await;
             Ok((match swap {
                 Ok(Swap::Done) => Ok(()),
                 Ok(Swap::Lost(value)) => {
-                    let now = Cas { bucket, key, value };
-                    Err(CasError::CasFailed(store.data_mut().table.push(now)?))
+                    let now = Cas { bucket, key, value }.keep(store.data_mut())?;
+                    Err(now.map_or_else(CasError::StoreError, CasError::CasFailed))
                 }
                 Err(error) => Err(CasError::StoreError(error.into())),
             },))

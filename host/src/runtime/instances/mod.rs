@@ -21,8 +21,11 @@ use tokio::sync::{Notify, Semaphore};
 use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline};
 
 use super::{CallError, Code, call::DeadlinePassed, exports::Exports};
-use crate::capabilities::{Prepared, State};
+use crate::capabilities::{MAX_RESOURCES, Prepared, State};
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod hostile;
 mod lease;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -35,6 +38,8 @@ pub use lease::Lease;
 pub struct Limits {
     /// Linear memory of all instances together, in bytes.
     pub memory: usize,
+    /// What a guest may hand to the host in one call, in bytes.
+    pub transfer: usize,
     /// The time a call may take, its wait for an instance included.
     pub timeout: Duration,
     /// Calls at a time.
@@ -298,6 +303,8 @@ impl Instances {
         let state = State::new(self.plugin.clone(), &self.prepared, memory, deadline);
         let mut store = Store::new(self.code.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(self.limits.transfer);
+        store.set_max_component_handles(MAX_RESOURCES);
         let (interrupted, turns) = (self.interrupted.clone(), self.code.turns.clone());
         store.epoch_deadline_callback(move |mut store| {
             let call = &mut store.data_mut().call;

@@ -27,6 +27,7 @@ async fn instances(concurrency: u32) -> Arc<Instances> {
     };
     let limits = Limits {
         memory: 1 << 20,
+        transfer: 1 << 20,
         timeout: Duration::from_secs(10),
         concurrency,
         queue: 1,
