@@ -1,7 +1,9 @@
 //! One connection: a thread that runs statements one after the other.
 //!
 //! A statement whose future is dropped is interrupted, and the connection is not used again: what
-//! state it is in would be a guess. Opening another costs a fraction of a millisecond.
+//! state it is in would be a guess. Opening another costs a fraction of a millisecond. SQLite looks
+//! for an interrupt between the steps of its machine, and a step can be long (`instr` in texts of
+//! megabytes), so the thread may live on for a while; its place is taken for as long as it does.
 
 use std::{
     path::Path,
@@ -21,6 +23,8 @@ use sqlx::{
         SqliteQueryResult, SqliteRow, SqliteSynchronous, SqliteValueRef,
     },
 };
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     failure,
@@ -56,8 +60,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Open the file, creating it for a writer.
-    pub async fn open(file: &Path, role: Role, max_bytes: u64) -> Result<Self> {
+    /// Open the file, creating it for a writer. `place` is free again when the thread has ended.
+    pub async fn open(
+        file: &Path,
+        role: Role,
+        max_bytes: u64,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(role != Role::Reader)
@@ -68,7 +77,7 @@ impl Connection {
             .statement_cache_capacity(64)
             .row_buffer_size(128)
             .pragma("hard_heap_limit", MAX_HEAP.to_string())
-            .thread_name(|number| format!("sql-{number}"))
+            .thread_name(thread_name(file))
             .disable_statement_logging();
         let options = match role {
             Role::Reader => options,
@@ -80,7 +89,11 @@ impl Connection {
         let mut raw = options.connect().await.map_err(failure)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
-        let go_on = move || !stopped.load(Ordering::Relaxed);
+        let go_on = move || {
+            // The thread drops this closure last of all.
+            let _place = &place;
+            !stopped.load(Ordering::Relaxed)
+        };
         raw.lock_handle().await.map_err(failure)?.set_progress_handler(STEPS, go_on);
         Ok(Self { raw, stop, busy: false, schema: 0 })
     }
@@ -186,6 +199,12 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
+}
+
+/// Tells operators whose statements keep a core busy.
+fn thread_name(file: &Path) -> impl Fn(u64) -> String + Send + Sync + 'static {
+    let plugin = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    move |number| format!("sql-{plugin}-{number}")
 }
 
 /// Where the answer of a statement goes.

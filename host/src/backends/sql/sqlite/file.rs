@@ -7,6 +7,7 @@ use std::{
         Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures_util::future::{BoxFuture, FutureExt};
@@ -27,6 +28,11 @@ use crate::backends::sql::{
 /// Texts that are remembered as checked; beyond that all are forgotten.
 const MAX_TEXTS: usize = 512;
 
+/// Threads beside those of the readers: the writer, a migration, and two that end.
+const SPARE_THREADS: usize = 4;
+/// How long a new connection waits while every thread is taken.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// An open database.
 pub struct File {
     shared: Arc<Shared>,
@@ -36,6 +42,8 @@ pub struct File {
 pub struct Shared {
     path: PathBuf,
     max_bytes: u64,
+    /// One for each thread, from before it starts until it has ended.
+    threads: Arc<Semaphore>,
     writer: Arc<Mutex<Option<Connection>>>,
     reading: Semaphore,
     readers: std::sync::Mutex<Vec<Connection>>,
@@ -47,11 +55,13 @@ pub struct Shared {
 impl File {
     /// Open the file, creating it when it is missing.
     pub async fn open(path: PathBuf, settings: &Settings) -> Result<Arc<Self>> {
+        let readers = settings.readers.max(1) as usize;
         let shared = Arc::new(Shared {
             path,
             max_bytes: settings.max_bytes.0,
+            threads: Arc::new(Semaphore::new(readers + SPARE_THREADS)),
             writer: Arc::default(),
-            reading: Semaphore::new(settings.readers.max(1) as usize),
+            reading: Semaphore::new(readers),
             readers: std::sync::Mutex::default(),
             texts: std::sync::Mutex::default(),
             schema: AtomicU64::new(0),
@@ -108,7 +118,16 @@ impl Shared {
 
     /// Open a connection.
     pub async fn connect(&self, role: Role) -> Result<Connection> {
-        Connection::open(&self.path, role, self.max_bytes).await
+        let free = self.threads.clone().acquire_owned();
+        let place = tokio::time::timeout(PATIENCE, free).await.map_err(|_| {
+            tracing::warn!(
+                database = %self.path.display(),
+                "statements that cannot be cut off keep all threads of a database"
+            );
+            Error::Unavailable("its threads are busy with statements that were given up".into())
+        })?;
+        let place = place.map_err(|_| Error::Finished)?;
+        Connection::open(&self.path, role, self.max_bytes, place).await
     }
 
     /// The schema has changed: statements that were compiled for the old one must not be used.

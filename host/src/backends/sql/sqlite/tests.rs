@@ -156,6 +156,39 @@ async fn a_statement_nobody_waits_for_is_cut_off() {
     assert_eq!(rows.rows, [[Value::Integer(1)]]);
 }
 
+/// The threads of a database that are there now.
+fn threads(plugin: &str) -> usize {
+    let name = format!("sql-{plugin}");
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|comm| comm.starts_with(&name)).count()
+}
+
+#[tokio::test]
+async fn statements_that_cannot_be_cut_off_take_no_more_threads_than_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings { readers: 2, ..Settings::default() };
+    let all = Sqlite::open(settings, directory.path()).unwrap();
+    let database = all.open("runaway").await.unwrap();
+    // One long step: SQLite compares half of a text at each place of its other half.
+    let runaway = "SELECT instr(printf('%.*c', 400000, 'a'), printf('%.*c', 200000, 'a') || 'b')";
+    for _ in 0..20 {
+        let read = database.query(on(runaway));
+        assert!(tokio::time::timeout(Duration::from_millis(10), read).await.is_err());
+    }
+    let taken = threads("runaway");
+    assert!((1..=6).contains(&taken), "{taken} threads");
+    // When one has come to its end, the next query has its place.
+    let rows = loop {
+        match database.query(on("SELECT 1")).await {
+            Err(Error::Unavailable(_)) => {}
+            other => break other.unwrap(),
+        }
+    };
+    assert_eq!(rows.rows, [[Value::Integer(1)]]);
+}
+
 #[tokio::test]
 async fn a_migration_may_rebuild_a_table_that_others_point_to() {
     let directory = tempfile::tempdir().unwrap();
