@@ -24,7 +24,7 @@ mod tests;
 
 pub use check::{check, is_name};
 pub use problem::Problem;
-pub use read::{read, read_file};
+pub use read::{read, read_embedded, read_file};
 
 /// A plugin as its manifest describes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,12 +1,19 @@
 //! Text to [`Manifest`] and back.
 
-use std::{fs, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use super::{
     Http, Manifest, Problem, check,
-    problem::{self, Fault},
+    problem::{self, Fault, Step},
 };
 use crate::capabilities::sql::Migrations;
+
+/// The largest manifest file: a large one is some pages and the texts of migrations.
+const MAX_FILE: u64 = 4 << 20;
 
 /// Read a manifest. `file` is the name that problems are reported under.
 pub fn read(text: &str, file: &str) -> Result<Manifest, Problem> {
@@ -15,11 +22,42 @@ pub fn read(text: &str, file: &str) -> Result<Manifest, Problem> {
     Ok(manifest)
 }
 
+/// Read a manifest that came inside a component. It may come from anywhere, so it says nothing
+/// about directories of this machine.
+pub fn read_embedded(text: &str, file: &str) -> Result<Manifest, Problem> {
+    let manifest = read(text, file)?;
+    let migrations = manifest.needs.sql.as_ref().and_then(|sql| sql.migrations.as_ref());
+    if let Some(Migrations::Directory(directory)) = migrations {
+        let directory = directory.display();
+        let fault = migrations_fault(
+            format!(
+                "the migrations of an embedded manifest cannot be in a directory, `{directory}`"
+            ),
+            "embed it with `trellis build`, which puts their texts in",
+        );
+        return Err(Problem::locate(fault, text, file));
+    }
+    Ok(manifest)
+}
+
+fn migrations_fault(message: String, hint: &str) -> Fault {
+    Fault::new(["needs", "sql", "migrations"].map(Step::from), message, hint)
+}
+
+fn text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let length = File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    if length as u64 > MAX_FILE {
+        return Err(io::Error::other(format!("it is larger than {MAX_FILE} bytes")));
+    }
+    Ok(text)
+}
+
 /// Read a manifest file with what it refers to: the directory of its migrations is looked for
 /// beside it, and their texts take its place.
 pub fn read_file(path: &Path) -> Result<Manifest, Problem> {
     let file = path.display().to_string();
-    let text = fs::read_to_string(path).map_err(|error| Problem {
+    let text = text(path).map_err(|error| Problem {
         file: file.clone(),
         message: format!("the manifest cannot be read: {error}"),
         hint: None,
@@ -29,11 +67,8 @@ pub fn read_file(path: &Path) -> Result<Manifest, Problem> {
     if let Some(migrations) = manifest.needs.sql.as_mut().and_then(|sql| sql.migrations.as_mut()) {
         let base = path.parent().unwrap_or(Path::new("."));
         let texts = migrations.inline(base).map_err(|error| {
-            let fault = Fault {
-                path: vec!["needs".into(), "sql".into(), "migrations".into()],
-                message: error.to_string(),
-                hint: "name a directory of `.sql` files beside the manifest".into(),
-            };
+            let hint = "name a directory of `.sql` files beside the manifest";
+            let fault = migrations_fault(error.to_string(), hint);
             Problem::locate(fault, &text, &file)
         })?;
         *migrations = Migrations::Inline(texts);

@@ -30,7 +30,7 @@ pub fn find(component: &[u8]) -> Option<&str> {
 pub fn embed(component: &[u8], manifest: &Manifest) -> Result<Vec<u8>, EmbedError> {
     let text = manifest.to_toml();
     // What is written must be readable by the host that gets the file.
-    super::read(&text, NAME)?;
+    super::read_embedded(&text, NAME)?;
     let mut out = Vec::with_capacity(component.len() + text.len() + 32);
     out.extend_from_slice(component.get(..HEADER).ok_or(CutOff(0))?);
     for section in (Sections { bytes: component, at: HEADER }) {

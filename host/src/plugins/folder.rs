@@ -220,6 +220,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_only_has_the_name_of_a_component_is_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir(at("directory.wasm")).unwrap();
+        symlink(at("loop.wasm"), at("loop.wasm")).unwrap();
+        symlink(at("nothing"), at("dangling.wasm")).unwrap();
+        symlink("/dev/zero", at("endless.wasm")).unwrap();
+        let fifo = std::process::Command::new("mkfifo").arg(at("fifo.wasm")).status().unwrap();
+        assert!(fifo.success());
+        fs::write(at("a.wasm"), "x").unwrap();
+        symlink(at("fifo.wasm"), at("a.toml")).unwrap();
+        let mut folder = Folder::open(dir.path().to_owned()).unwrap();
+        let found: Vec<_> = folder.scan().unwrap().into_values().flatten().collect();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].stem(), &found[0].sidecar), ("a", &None));
+    }
+
+    #[tokio::test]
     async fn a_link_follows_its_target() {
         let dir = tempfile::tempdir().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();

@@ -127,9 +127,21 @@ fn manifest(bytes: &[u8], source: &Source) -> anyhow::Result<Manifest> {
         return Ok(manifest::read_file(sidecar)?);
     }
     match section::find(bytes) {
-        Some(text) => Ok(manifest::read(text, &at(source))?),
-        None => Ok(Manifest::default_for(source.stem())),
+        Some(text) => Ok(manifest::read_embedded(text, &at(source))?),
+        None => default_manifest(source),
     }
+}
+
+fn default_manifest(source: &Source) -> anyhow::Result<Manifest> {
+    let name = source.stem();
+    ensure!(
+        manifest::is_name(name),
+        "{} has no manifest, and `{}` is no name for a plugin\nhint: rename the file to 1 to 63 of \
+         `a-z`, `0-9` and `-`, starting with a letter",
+        source.wasm.display().to_string().escape_debug(),
+        name.escape_debug()
+    );
+    Ok(Manifest::default_for(name))
 }
 
 /// What the manifest wants started must be there to start.
@@ -158,4 +170,51 @@ fn check_triggers(manifest: &Manifest, offered: Offered) -> anyhow::Result<()> {
 
 fn at(source: &Source) -> String {
     source.wasm.display().to_string()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    /// What is said about a component in a file of this name.
+    fn refusal(file: &str, component: &[u8]) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(file);
+        fs::write(&path, component).unwrap();
+        let source = Source::at(path).unwrap();
+        manifest(component, &source).map(|manifest| manifest.name).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_file_name_that_is_no_name_gives_no_plugin() {
+        for file in ["a\nb.wasm", "\u{1b}[31mred.wasm", "{*all}.wasm", "A.wasm", "a b.wasm"] {
+            let refusal = refusal(file, EMPTY);
+            assert!(refusal.contains("is no name for a plugin"), "{refusal}");
+            let lines: Vec<_> = refusal.lines().collect();
+            assert!(lines.len() == 2 && !refusal.contains('\u{1b}'), "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn an_embedded_manifest_reads_no_directory() {
+        let text = "name = \"a\"\n[needs.sql]\nmigrations = \"/var/backups\"\n";
+        let section = [b"\x10trellis:manifest".as_slice(), text.as_bytes()].concat();
+        let head = [EMPTY, &[0, section.len() as u8]].concat();
+        let refusal = refusal("a.wasm", &[head, section].concat());
+        assert!(refusal.contains("cannot be in a directory, `/var/backups`"), "{refusal}");
+    }
+
+    #[test]
+    fn a_sidecar_of_any_size_is_not_read_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wasm");
+        fs::write(&path, EMPTY).unwrap();
+        let sidecar = fs::File::create(path.with_extension("toml")).unwrap();
+        sidecar.set_len(10 << 30).unwrap();
+        let refusal = manifest(EMPTY, &Source::at(path).unwrap()).unwrap_err().to_string();
+        assert!(refusal.contains("it is larger than"), "{refusal}");
+    }
 }
