@@ -24,6 +24,9 @@ mod bare;
 mod body;
 mod client;
 mod connection;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod hostile;
 mod meter;
 mod path;
 mod rate;
@@ -61,7 +64,8 @@ pub struct Settings {
     pub body_timeout: Millis,
     /// How long requests in flight may go on after the order to stop.
     pub drain_timeout: Millis,
-    /// Whose `x-forwarded-for`, `x-forwarded-proto` and `x-request-id` are believed.
+    /// Whose `x-forwarded-for`, `x-forwarded-proto` and `x-request-id` are believed. What others
+    /// say of proxies, no plugin sees.
     pub trusted_proxies: Vec<IpNet>,
     /// How much one client may ask of all plugins together; `None`: as much as it likes.
     pub rate_limit: Option<RateLimit>,

@@ -20,7 +20,7 @@ pub struct Fields<'a> {
     pub size: usize,
     /// The first `x-request-id`.
     pub id: Option<&'a HeaderValue>,
-    /// Whether there is any `x-forwarded-*`.
+    /// Whether there is any of [`is_of_proxy`].
     pub forwarded: bool,
     /// Whether the client wants to go on with websocket.
     pub websocket: bool,
@@ -42,7 +42,7 @@ impl<'a> Fields<'a> {
                 "upgrade" => {
                     fields.websocket |= value.as_bytes().eq_ignore_ascii_case(b"websocket");
                 }
-                _ => fields.forwarded |= name.starts_with("x-forwarded-"),
+                _ => fields.forwarded |= is_of_proxy(name),
             }
         }
         fields
@@ -52,16 +52,49 @@ impl<'a> Fields<'a> {
     /// client named none.
     pub fn host(&self, parts: &Parts) -> Result<String, Refusal> {
         const BAD: Refusal = Refusal::bad_request("the host is missing or broken");
-        // The target's own host wins over the field, as HTTP/1.1 demands; HTTP/2 has it there
-        // alone.
-        if let Some(authority) = parts.uri.authority() {
-            return bare(authority.as_str().as_bytes()).ok_or(BAD);
+        let field = match self.host {
+            (Some(host), 1) => Some(bare(host.as_bytes()).ok_or(BAD)?),
+            (None, _) => None,
+            _ => return Err(BAD),
+        };
+        // The target's own host wins over the field, as HTTP/1.1 demands. Clients of HTTP/2 have
+        // it there, and no reason to name another.
+        let target = parts.uri.authority();
+        let target =
+            target.map(|target| bare(target.as_str().as_bytes()).ok_or(BAD)).transpose()?;
+        match (target, field) {
+            (Some(target), Some(field)) if target != field && is_http_2(parts) => Err(BAD),
+            (Some(_), None) if parts.version == Version::HTTP_11 => Err(BAD),
+            (Some(host), _) | (None, Some(host)) => Ok(host),
+            (None, None) if parts.version < Version::HTTP_11 => Ok(String::new()),
+            (None, None) => Err(BAD),
         }
-        match self.host {
-            (Some(host), 1) => bare(host.as_bytes()).ok_or(BAD),
-            (None, _) if parts.version < Version::HTTP_11 => Ok(String::new()),
-            _ => Err(BAD),
+    }
+}
+
+fn is_http_2(parts: &Parts) -> bool {
+    parts.version > Version::HTTP_11
+}
+
+/// Whether a field says what a proxy has seen; in lower case.
+fn is_of_proxy(name: &str) -> bool {
+    name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "x-real-ip")
+}
+
+/// Take out what a plugin could mistake for the truth: what a stranger says of proxies, and a
+/// `host` that the target does not have.
+pub fn cleanse(parts: &mut Parts, forwarded: bool, trusted: bool) {
+    if forwarded && !trusted {
+        let names = parts.headers.keys().filter(|name| is_of_proxy(name.as_str()));
+        for name in names.cloned().collect::<Vec<_>>() {
+            parts.headers.remove(name);
         }
+    }
+    if let Some(target) = parts.uri.authority()
+        && let Some(field) = parts.headers.get_mut(header::HOST)
+        && let Ok(host) = HeaderValue::from_str(target.as_str())
+    {
+        *field = host;
     }
 }
 
@@ -221,11 +254,29 @@ mod tests {
         assert_eq!(host_of("/", &["[::1]:80"]), Ok("[::1]".into()));
         assert_eq!(host_of("/", &["a.b."]), Ok("a.b".into()));
         assert_eq!(host_of("http://in.target/x", &["other"]), Ok("in.target".into()));
+        assert_eq!(host_of("http://in.target/x", &[]), Err(400));
+        assert_eq!(host_of("http://in.target/x", &["in.target", "in.target"]), Err(400));
         for broken in [&["a b"][..], &["a/b"], &["a:x"], &["u@h"], &["a", "b"], &[]] {
             assert_eq!(host_of("/", broken), Err(400), "{broken:?}");
         }
         let old = parts("/", Version::HTTP_10, &[]);
         assert_eq!(Fields::of(&old).host(&old).unwrap(), "");
+    }
+
+    #[test]
+    fn a_plugin_sees_no_host_beside_the_target_and_no_proxy_that_a_stranger_made_up() {
+        let seen = |trusted| {
+            let mut parts = parts("http://in.target/x", Version::HTTP_11, &["other"]);
+            for name in ["x-forwarded-for", "x-forwarded-for", "forwarded", "x-real-ip", "accept"] {
+                parts.headers.append(name, HeaderValue::from_static("1.2.3.4"));
+            }
+            let forwarded = Fields::of(&parts).forwarded;
+            cleanse(&mut parts, forwarded, trusted);
+            assert_eq!(parts.headers["host"], "in.target");
+            parts.headers.keys().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(false), ["host", "accept"]);
+        assert_eq!(seen(true).len(), 5);
     }
 
     #[test]

@@ -94,12 +94,14 @@ impl Connection {
     ) -> Result<Response<Body>, Infallible> {
         let began = Instant::now();
         let busy = Some(self.pulse.begin(request.version() == Version::HTTP_2));
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let fields = Fields::of(&parts);
         let id = Id::of(&self.peer, fields.id);
         let proxies = &self.edge.settings.trusted_proxies;
         let client = self.peer.client(&parts.headers, fields.forwarded, proxies);
         let (size, host, websocket) = (fields.size, fields.host(&parts), fields.websocket);
+        let forwarded = fields.forwarded;
+        request::cleanse(&mut parts, forwarded, self.peer.trusted);
         let mut exchange = Exchange {
             parts,
             payload: Payload::Arriving(body),

@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Error, Server, Settings};
 use crate::{manifest::RateLimit, plugins::Live, quantity::Millis};
 
-struct Running {
-    address: SocketAddr,
+pub struct Running {
+    pub address: SocketAddr,
     shutdown: CancellationToken,
     ended: JoinHandle<Result<(), Error>>,
     /// The routes stay as long as somebody may change them.
@@ -29,7 +29,7 @@ struct Running {
 }
 
 impl Running {
-    async fn start(change: impl FnOnce(&mut Settings)) -> Self {
+    pub async fn start(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings =
             Settings { listen: vec![([127, 0, 0, 1], 0).into()], ..Settings::default() };
         change(&mut settings);
@@ -41,12 +41,12 @@ impl Running {
         Self { address, shutdown, ended, _live: live }
     }
 
-    async fn connect(&self) -> TcpStream {
+    pub async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
     /// Send these bytes on a connection of their own and read until the server closes it.
-    async fn raw(&self, request: &str) -> String {
+    pub async fn raw(&self, request: &str) -> String {
         let mut socket = self.connect().await;
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
@@ -61,7 +61,7 @@ impl Running {
         whole(client.send_request(request).await.unwrap()).await
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.shutdown.cancel();
         self.ended.await.unwrap().unwrap();
     }
