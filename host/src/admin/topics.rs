@@ -15,7 +15,7 @@ use super::{
     error::{Body, Error},
 };
 use crate::backends::log::{
-    Lag, Log, Outgoing, Partition, Position, Range, Start, Topic, TopicSettings,
+    Lag, Outgoing, Partition, Position, Range, Start, Topic, TopicSettings,
 };
 
 mod consume;
@@ -196,6 +196,3 @@ pub fn start(text: &str) -> Result<Start, Error> {
             .hint("write `earliest`, `latest`, an offset, or a time such as `2026-01-31T08:00:00Z`")
     })
 }
-
-/// The log behind the API, for the room's own files.
-type SharedLog = Arc<dyn Log>;

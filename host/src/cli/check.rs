@@ -107,14 +107,17 @@ async fn check(
 
 /// Ask the triggers, create its topics, apply its migrations, and read its secrets. Without the
 /// operator's settings nobody knows where the secrets are.
-async fn prepare(loader: &Loader, blueprint: Blueprint, with_secrets: bool) -> anyhow::Result<()> {
+async fn prepare(
+    loader: &Loader,
+    mut blueprint: Blueprint,
+    with_secrets: bool,
+) -> anyhow::Result<()> {
     checks().iter().try_for_each(|check| check.claims(&blueprint).map(drop))?;
-    let Blueprint { mut manifest, .. } = blueprint.clone();
     if !with_secrets {
-        without_secrets(&mut manifest);
+        without_secrets(&mut blueprint.manifest);
     }
     let alone = Default::default();
-    loader.generation(Blueprint { manifest, ..blueprint }, alone, 1).await.map(drop)
+    loader.generation(blueprint, alone, 1).await.map(drop)
 }
 
 fn without_secrets(manifest: &mut Manifest) {

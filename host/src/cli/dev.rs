@@ -5,10 +5,7 @@
 //!     └─ saved: only what changed is built again
 //! ```
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
@@ -121,15 +118,4 @@ fn url(base: &str, route: &str) -> String {
     let segments =
         path.split('/').map(|segment| if segment.starts_with('{') { "..." } else { segment });
     base.to_owned() + &segments.collect::<Vec<_>>().join("/")
-}
-
-/// Whether a path is what a build made, not what somebody wrote.
-fn is_made(path: &Path) -> bool {
-    path.components().any(|part| {
-        let part = part.as_os_str().to_string_lossy();
-        (part.starts_with('.') && part.len() > 2)
-            || part == "target"
-            || part == "node_modules"
-            || part == "Cargo.lock"
-    })
 }

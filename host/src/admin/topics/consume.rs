@@ -1,6 +1,6 @@
 //! Reading a topic without a group: one JSON object a record.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{Path, State},
@@ -9,14 +9,14 @@ use axum::{
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 
-use super::{Data, SharedLog, start};
+use super::{Data, start};
 use crate::{
     admin::{
         Host,
         error::{Error, Query},
         lines,
     },
-    backends::log::{self, Batch, Limit, Partition, Start},
+    backends::log::{self, Batch, Limit, Log, Partition, Start},
 };
 
 /// How much is read at once, and how long the wait for more is.
@@ -74,7 +74,7 @@ pub(in crate::admin) async fn consume(
     let log = host.sources.log.clone();
     let from = start(which.from.as_deref().unwrap_or("earliest"))?;
     let mut partitions = Vec::new();
-    for partition in partitions_of(&log, &topic).await? {
+    for partition in partitions_of(&*log, &topic).await? {
         if which.partition.is_none_or(|wanted| wanted == partition.partition) {
             partitions.push(Reading::open(log.clone(), partition, from, which.follow).await?);
         }
@@ -87,7 +87,7 @@ pub(in crate::admin) async fn consume(
     Ok(lines::lines(records, host.shutdown))
 }
 
-async fn partitions_of(log: &SharedLog, topic: &str) -> Result<Vec<Partition>, Error> {
+async fn partitions_of(log: &dyn Log, topic: &str) -> Result<Vec<Partition>, Error> {
     let topics = log.topics().await?;
     let found = topics.into_iter().find(|found| *found.name == *topic);
     let found = found.ok_or_else(|| log::Error::UnknownTopic(topic.to_owned()))?;
@@ -97,7 +97,7 @@ async fn partitions_of(log: &SharedLog, topic: &str) -> Result<Vec<Partition>, E
 
 /// A place in a partition that moves on.
 struct Reading {
-    log: SharedLog,
+    log: Arc<dyn Log>,
     partition: Partition,
     next: u64,
     /// Where to stop; `None`: never.
@@ -108,7 +108,7 @@ struct Reading {
 
 impl Reading {
     async fn open(
-        log: SharedLog,
+        log: Arc<dyn Log>,
         partition: Partition,
         from: Start,
         follow: bool,

@@ -3,9 +3,10 @@
 //! The keyvalue capability enters here. One implementation today, [`embedded`]; the trait also
 //! fits a table of a SQL server.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use std::sync::Arc;
 
 pub mod embedded;
 

@@ -1,5 +1,7 @@
 //! `wasi:keyvalue@0.2.0-draft2`: text as cursors, signed increments, compare-and-swap.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use wasmtime::{
     StoreContextMut,
@@ -11,7 +13,6 @@ use super::{
     host::{self, Bucket, Error},
 };
 use crate::backends::keyvalue::{self, Cursor, Store, Swap};
-use std::sync::Arc;
 
 /// `store`.
 pub const STORE: &str = "wasi:keyvalue/store@0.2.0-draft2";

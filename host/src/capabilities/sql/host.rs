@@ -6,8 +6,7 @@ use wasmtime::{
 };
 
 use super::{Instance, State};
-use crate::backends::sql;
-use crate::capabilities::state::Call;
+use crate::{backends::sql, capabilities::Call};
 
 /// The interface.
 pub const INTERFACE: &str = "trellis:storage/sql@0.1.0";

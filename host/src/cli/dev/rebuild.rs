@@ -9,7 +9,6 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::is_made;
 use crate::{
     cli::{
         build::{self, Progress, source, source::Source},
@@ -110,6 +109,17 @@ fn affected(sources: &[Source], folder: &Path, settled: &Settled) -> Vec<Source>
     }
     let touched = |source: &&Source| paths.iter().any(|path| path.starts_with(&source.0));
     sources.iter().filter(touched).cloned().collect()
+}
+
+/// Whether a path is what a build made, not what somebody wrote.
+fn is_made(path: &Path) -> bool {
+    path.components().any(|part| {
+        let part = part.as_os_str().to_string_lossy();
+        (part.starts_with('.') && part.len() > 2)
+            || part == "target"
+            || part == "node_modules"
+            || part == "Cargo.lock"
+    })
 }
 
 #[cfg(test)]
