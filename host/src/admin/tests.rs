@@ -8,10 +8,7 @@ use hyper_util::{client::legacy, rt::TokioExecutor};
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
-use crate::{
-    backends::log::embedded::{self, Embedded},
-    plugins::status::State,
-};
+use crate::{backends::log::embedded::Embedded, plugins::status::State};
 
 /// The API over a real socket and a real log.
 struct Api {
@@ -29,7 +26,7 @@ impl Api {
         let dir = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let log = Embedded::open(embedded::Settings::new(dir.path().join("log"))).await.unwrap();
+        let log = Embedded::open(Default::default(), &dir.path().join("log")).await.unwrap();
         let log = Arc::new(log);
         let (logs, shutdown) = (Logs::new(100), CancellationToken::new());
         let (ready, is_ready) = watch::channel(false);

@@ -11,8 +11,6 @@ use std::{path::Path, sync::Arc};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::quantity::{Bytes, Millis};
-
 /// The backends that the capabilities and the consumer trigger share.
 #[derive(Clone)]
 pub struct Backends {
@@ -29,43 +27,15 @@ pub struct Backends {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
     /// `[log]`
-    pub log: LogSettings,
+    pub log: log::embedded::Settings,
     /// `[sql]`
     pub sql: sql::sqlite::Settings,
-}
-
-/// `[log]`: the embedded log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct LogSettings {
-    /// Memory for recent records of all partitions together.
-    pub tail_bytes: Bytes,
-    /// How often old records are looked for.
-    pub retention_check: Millis,
-    /// How long a member of a group may keep a partition that goes to another.
-    pub revoke_deadline: Millis,
-}
-
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self {
-            tail_bytes: Bytes(64 << 20),
-            retention_check: Millis(300_000),
-            revoke_deadline: Millis(60_000),
-        }
-    }
 }
 
 impl Backends {
     /// Open the embedded backends in a directory.
     pub async fn open(settings: &Settings, data: &Path) -> anyhow::Result<Self> {
-        let log = log::embedded::Settings {
-            directory: data.join("log"),
-            tail_bytes: settings.log.tail_bytes.as_usize(),
-            retention_check: settings.log.retention_check.into(),
-            revoke_deadline: settings.log.revoke_deadline.into(),
-        };
-        let log = log::embedded::Embedded::open(log).await?;
+        let log = log::embedded::Embedded::open(settings.log.clone(), &data.join("log")).await?;
         let sql = sql::sqlite::Sqlite::open(settings.sql.clone(), &data.join("sql"));
         let sql = sql.context("cannot open the directory of the databases")?;
         let stores = data.join("keyvalue");

@@ -148,7 +148,7 @@ async fn counted(house: &House) -> Result<BTreeMap<String, u64>> {
 
 /// How often each number is in a topic of a host that does not run.
 async fn numbers(data: &Path, topic: &str) -> Result<BTreeMap<u64, u64>> {
-    let log = Embedded::open(Settings::new(log_directory(data))).await?;
+    let log = Embedded::open(Settings::default(), &log_directory(data)).await?;
     let limit = Limit { records: 5000, bytes: 16 << 20, wait: Duration::ZERO };
     let mut numbers = BTreeMap::new();
     let topics = log.topics().await?;

@@ -19,7 +19,7 @@ const COUNTRIES: [&str; 6] = ["DE", "FR", "GB", "US", "SE", "XX"];
 /// Create `topic` with four partitions under `data` and write so many events to it.
 pub async fn fill(data: &Path, topics: &[&str], messages: u64) -> Result<()> {
     fs::create_dir_all(data)?;
-    let log = Embedded::open(Settings::new(log_directory(data))).await?;
+    let log = Embedded::open(Settings::default(), &log_directory(data)).await?;
     for topic in topics {
         log.create(topic, TopicSettings { partitions: 4, ..TopicSettings::default() }).await?;
     }

@@ -87,7 +87,7 @@ impl Native {
 }
 
 async fn open(data: &Path) -> Result<Embedded> {
-    Ok(Embedded::open(Settings::new(log_directory(data))).await?)
+    Ok(Embedded::open(Settings::default(), &log_directory(data)).await?)
 }
 
 /// Listen on a free port and say which; answers leave at once, as the host's do.

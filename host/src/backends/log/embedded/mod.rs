@@ -14,13 +14,14 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use futures_util::future::{BoxFuture, FutureExt};
+use serde::{Deserialize, Serialize};
 use tokio::{
     runtime::Handle,
     sync::{mpsc, mpsc::error::TrySendError, oneshot},
@@ -31,6 +32,7 @@ use super::{
     Batch, Error, Lag, Limit, Log, Member, Outgoing, Partition, Position, Range, Result, Start,
     Subscription, Topic, TopicSettings,
 };
+use crate::quantity::{Bytes, Millis};
 
 mod assign;
 mod chunk;
@@ -56,28 +58,24 @@ use request::Request;
 use shared::Shared;
 use writer::Writer;
 
-/// Where the log lives and what it may take.
-#[derive(Clone, Debug)]
+/// `[log]` of the backends.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
-    /// Its directory, created when it is not there. One process at a time.
-    pub directory: PathBuf,
-    /// Memory for recent records, in bytes, over all partitions.
-    pub tail_bytes: usize,
+    /// Memory for recent records of all partitions together.
+    pub tail_bytes: Bytes,
     /// How often records are looked for that need not be kept.
-    pub retention_check: Duration,
+    pub retention_check: Millis,
     /// How long a member of a group may keep a partition that goes to another.
-    pub revoke_deadline: Duration,
+    pub revoke_deadline: Millis,
 }
 
-impl Settings {
-    /// A log in `directory` with 64 MiB of recent records in memory, a check for old ones every
-    /// five minutes and a minute to let partitions go.
-    pub fn new(directory: impl Into<PathBuf>) -> Self {
+impl Default for Settings {
+    fn default() -> Self {
         Self {
-            directory: directory.into(),
-            tail_bytes: 64 << 20,
-            retention_check: Duration::from_secs(300),
-            revoke_deadline: Duration::from_secs(60),
+            tail_bytes: Bytes(64 << 20),
+            retention_check: Millis(300_000),
+            revoke_deadline: Millis(60_000),
         }
     }
 }
@@ -91,30 +89,32 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Open or create a log. What was acknowledged before a crash is there.
+    /// Open the log in `directory`, created when it is not there; one process at a time. What was
+    /// acknowledged before a crash is there.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the directory cannot be used or another process uses it.
-    pub async fn open(settings: Settings) -> Result<Self> {
-        let runtime = Handle::current();
-        let opened = tokio::task::spawn_blocking(move || Self::open_blocking(settings, runtime));
+    pub async fn open(settings: Settings, directory: &Path) -> Result<Self> {
+        let (directory, runtime) = (directory.to_owned(), Handle::current());
+        let open = move || Self::open_blocking(settings, directory, runtime);
+        let opened = tokio::task::spawn_blocking(open);
         opened.await.map_err(|error| Error::Unavailable(format!("opening failed: {error}")))?
     }
 
-    fn open_blocking(settings: Settings, runtime: Handle) -> Result<Self> {
-        let store = store::Store::open(&settings.directory)?;
+    fn open_blocking(settings: Settings, directory: PathBuf, runtime: Handle) -> Result<Self> {
+        let store = store::Store::open(&directory)?;
         let loaded = load::load(&store, &topics::Topics::default())?;
-        let deadline = settings.revoke_deadline;
+        let deadline = settings.revoke_deadline.into();
         let groups = |topics| groups::Groups::new(topics, deadline, runtime.clone());
         let (queue, requests) = mpsc::channel(writer::QUEUE);
         let shared = Arc::new(Shared::new(loaded.topics, groups, queue, store, loaded.committed));
-        let tail = partition::TailBudget::new(settings.tail_bytes);
-        let writer = Writer::new(Arc::clone(&shared), settings.directory, loaded.lanes, tail);
+        let tail = partition::TailBudget::new(settings.tail_bytes.as_usize());
+        let writer = Writer::new(Arc::clone(&shared), directory, loaded.lanes, tail);
         let thread =
             thread::Builder::new().name("log-writer".into()).spawn(move || writer.run(requests));
         let thread = thread
             .map_err(|error| Error::Unavailable(format!("no thread for the writer: {error}")))?;
-        let retention = retention::run(Arc::clone(&shared), settings.retention_check);
+        let retention = retention::run(Arc::clone(&shared), settings.retention_check.into());
         let retention = runtime.spawn(retention).abort_handle();
         Ok(Self { shared, writer: Mutex::new(Some(thread)), retention })
     }

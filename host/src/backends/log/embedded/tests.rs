@@ -27,7 +27,7 @@ struct Home {
 impl Home {
     async fn open() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let log = Some(Embedded::open(settings(directory.path())).await.unwrap());
+        let log = Some(Embedded::open(settings(), directory.path()).await.unwrap());
         Self { directory, log }
     }
 
@@ -45,14 +45,15 @@ impl Subject for Home {
     async fn restarted(self) -> Self {
         let directory = tempfile::tempdir().unwrap();
         copy(self.directory.path(), directory.path());
-        let log = Some(Embedded::open(settings(directory.path())).await.unwrap());
+        let log = Some(Embedded::open(settings(), directory.path()).await.unwrap());
         Self { directory, log }
     }
 }
 
-fn settings(directory: &Path) -> Settings {
-    let retention_check = Duration::from_secs(3600);
-    Settings { retention_check, tail_bytes: 1 << 20, ..Settings::new(directory) }
+/// Little memory, and nothing is deleted unless a test asks for it.
+fn settings() -> Settings {
+    let (tail_bytes, retention_check) = (Bytes(1 << 20), Millis(3_600_000));
+    Settings { tail_bytes, retention_check, ..Settings::default() }
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -101,8 +102,8 @@ fn now_ms() -> i64 {
 #[tokio::test]
 async fn records_that_left_memory_come_from_the_disk() {
     let directory = tempfile::tempdir().unwrap();
-    let tiny = Settings { tail_bytes: 10_000, ..settings(directory.path()) };
-    let log = Embedded::open(tiny).await.unwrap();
+    let tiny = Settings { tail_bytes: Bytes(10_000), ..settings() };
+    let log = Embedded::open(tiny, directory.path()).await.unwrap();
     create(&log, TopicSettings { partitions: 1, ..TopicSettings::default() }).await;
     for base in 0..5 {
         let records =
@@ -172,9 +173,9 @@ async fn the_oldest_records_go_when_a_partition_grows_too_large() {
 #[tokio::test]
 async fn a_member_that_is_late_to_let_go_is_fenced() {
     let directory = tempfile::tempdir().unwrap();
-    let revoke_deadline = Duration::from_millis(20);
+    let revoke_deadline = Millis(20);
     let log =
-        Embedded::open(Settings { revoke_deadline, ..settings(directory.path()) }).await.unwrap();
+        Embedded::open(Settings { revoke_deadline, ..settings() }, directory.path()).await.unwrap();
     create(&log, TopicSettings { partitions: 2, ..TopicSettings::default() }).await;
     let subscription =
         Subscription { group: "g".into(), topics: vec!["t".into()], start: Start::Earliest };
@@ -193,8 +194,8 @@ async fn a_member_that_is_late_to_let_go_is_fenced() {
 #[tokio::test]
 async fn every_record_is_relayed_once_also_when_members_lose_partitions_by_force() {
     let directory = tempfile::tempdir().unwrap();
-    let hasty = Settings { revoke_deadline: Duration::ZERO, ..settings(directory.path()) };
-    let log = Some(Embedded::open(hasty).await.unwrap());
+    let hasty = Settings { revoke_deadline: Millis(0), ..settings() };
+    let log = Some(Embedded::open(hasty, directory.path()).await.unwrap());
     contract::every_record_is_relayed_once_while_members_come_and_go(Home { directory, log }).await;
 }
 
@@ -211,14 +212,14 @@ async fn a_closed_log_says_so_and_can_be_opened_again() {
     };
     home.log.take().unwrap().close().await;
     assert!(matches!(readers[0].commit(1).await, Err(Error::Unavailable(_))));
-    let again = Embedded::open(settings(home.directory.path())).await.unwrap();
+    let again = Embedded::open(settings(), home.directory.path()).await.unwrap();
     assert_eq!(again.range(place(0)).await.unwrap(), Range { start: 0, end: 2 });
 }
 
 #[tokio::test]
 async fn a_directory_belongs_to_one_log() {
     let home = Home::open().await;
-    let Err(second) = Embedded::open(settings(home.directory.path())).await else {
+    let Err(second) = Embedded::open(settings(), home.directory.path()).await else {
         panic!("the directory was opened twice");
     };
     assert!(second.to_string().contains("in use by another process"), "{second}");

@@ -22,8 +22,7 @@ use super::{
 };
 use crate::{
     backends::log::{
-        self, Batch, Log, Outgoing, Partition, Start, TopicSettings,
-        embedded::{Embedded, Settings},
+        self, Batch, Log, Outgoing, Partition, Start, TopicSettings, embedded::Embedded,
     },
     manifest::Delivery,
 };
@@ -112,7 +111,7 @@ struct House {
 impl House {
     async fn new() -> Arc<Self> {
         let directory = tempfile::tempdir().unwrap();
-        let log = Arc::new(Embedded::open(Settings::new(directory.path())).await.unwrap());
+        let log = Arc::new(Embedded::open(Default::default(), directory.path()).await.unwrap());
         let settings = TopicSettings { partitions: PARTITIONS, ..TopicSettings::default() };
         log.create("in", settings).await.unwrap();
         Arc::new(Self {

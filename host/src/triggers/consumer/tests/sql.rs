@@ -15,7 +15,7 @@ use crate::{
 
 /// A store's part of a database in `directory`.
 async fn open(directory: &Path) -> capabilities::sql::Instance {
-    let log = log::Embedded::open(log::Settings::new(directory.join("log"))).await.unwrap();
+    let log = log::Embedded::open(Default::default(), &directory.join("log")).await.unwrap();
     let backends = Backends {
         log: Arc::new(log),
         sql: Arc::new(sqlite::Sqlite::open(Default::default(), &directory.join("sql")).unwrap()),

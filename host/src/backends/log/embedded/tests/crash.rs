@@ -58,7 +58,7 @@ fn parse(line: &str) -> Option<(u64, String)> {
 
 #[tokio::main]
 async fn write_for_ever(directory: &Path) {
-    let log = Embedded::open(settings(directory)).await.unwrap();
+    let log = Embedded::open(settings(), directory).await.unwrap();
     let settings = TopicSettings { partitions: 1, ..TopicSettings::default() };
     match log.create("t", settings).await {
         Ok(()) | Err(Error::TopicExists(_)) => {}
@@ -78,7 +78,7 @@ async fn write_for_ever(directory: &Path) {
 
 #[tokio::main]
 async fn check(directory: &Path, acknowledged: &[(u64, String)]) {
-    let log = Embedded::open(settings(directory)).await.unwrap();
+    let log = Embedded::open(settings(), directory).await.unwrap();
     let end = log.range(place(0)).await.unwrap().end;
     let mut values = Vec::new();
     while (values.len() as u64) < end {

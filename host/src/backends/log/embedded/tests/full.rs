@@ -36,7 +36,7 @@ fn limit_files(bytes: Option<u64>) {
 
 #[tokio::main]
 async fn meet_the_limit(directory: &Path) {
-    let log = Embedded::open(settings(directory)).await.unwrap();
+    let log = Embedded::open(settings(), directory).await.unwrap();
     create(&log, TopicSettings { partitions: 1, ..TopicSettings::default() }).await;
     send(&log, 3, None).await;
 
@@ -64,7 +64,7 @@ async fn meet_the_limit(directory: &Path) {
     assert_eq!(batch.records().next().unwrap().tail.value(), Some(&b"room"[..]));
     log.close().await;
 
-    let log = Embedded::open(settings(directory)).await.unwrap();
+    let log = Embedded::open(settings(), directory).await.unwrap();
     assert_eq!(log.range(place(0)).await.unwrap(), Range { start: 0, end: offset + 1 });
     let (mut next, mut count) = (0, 0);
     while next <= offset {

@@ -29,11 +29,11 @@ fn journal(directory: &Path) -> PathBuf {
 #[tokio::test]
 async fn a_torn_last_write_is_dropped_and_the_rest_kept() {
     let directory = crashed(b"the third").await;
-    let log = Embedded::open(settings(directory.path())).await.unwrap();
+    let log = Embedded::open(settings(), directory.path()).await.unwrap();
     assert_eq!(log.range(place(0)).await.unwrap(), Range { start: 0, end: 2 });
     assert_eq!(log.produce(vec![record(b"new", None)]).await[0].as_ref().unwrap().offset, 2);
     log.close().await;
-    let log = Embedded::open(settings(directory.path())).await.unwrap();
+    let log = Embedded::open(settings(), directory.path()).await.unwrap();
     let batch = log.read(place(0), 0, limit(10)).await.unwrap();
     let values: Vec<_> = batch.records().map(|record| record.tail.value().unwrap()).collect();
     assert_eq!(values, [&b"the first"[..], b"the other", b"new"]);
@@ -43,7 +43,7 @@ async fn a_torn_last_write_is_dropped_and_the_rest_kept() {
 async fn damage_before_the_last_write_is_reported_and_left_alone() {
     let directory = crashed(b"the first").await;
     let before = fs::read(journal(directory.path())).unwrap();
-    let Err(error) = Embedded::open(settings(directory.path())).await else {
+    let Err(error) = Embedded::open(settings(), directory.path()).await else {
         panic!("a damaged log was opened");
     };
     assert!(error.to_string().contains("damaged"), "{error}");
