@@ -64,19 +64,20 @@ fn check_routes(manifest: &Manifest) -> Outcome {
         let hint = format!("add `routes = [\"/{}/{{*path}}\"]`", manifest.name);
         return Err(Fault::new(["http".into()], "`[http]` names no routes", hint));
     }
-    let mut patterns: Vec<Pattern> = Vec::new();
+    let mut shapes: Vec<String> = Vec::new();
     for (index, route) in http.routes.iter().enumerate() {
         let at = || ["http".into(), "routes".into(), index.into()];
         let pattern = Pattern::parse(route).map_err(|error| {
             let hint = "a route is `[host]/path` with `{name}` and a last `{*name}`";
             Fault::new(at(), error.to_string(), hint)
         })?;
-        if let Some(earlier) = patterns.iter().position(|earlier| earlier.same_shape(&pattern)) {
+        let shape = pattern.shape();
+        if let Some(earlier) = shapes.iter().position(|earlier| *earlier == shape) {
             let earlier = &http.routes[earlier];
             let message = format!("route `{route}` matches the same requests as `{earlier}`");
             return Err(Fault::new(at(), message, "keep one of them"));
         }
-        patterns.push(pattern);
+        shapes.push(shape);
     }
     Ok(())
 }
