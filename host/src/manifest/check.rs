@@ -3,21 +3,18 @@
 use std::ops::RangeInclusive;
 
 use super::{
-    Consume, Delivery, Manifest,
+    Consume, Delivery, Manifest, RateLimit,
     problem::{self, Fault, Step},
     route::Pattern,
 };
-use crate::backends::log::TopicSettings;
+use crate::backends::log::{self, TopicSettings};
 
 /// The largest batch in records.
 const MAX_MESSAGES: u64 = 10_000;
-/// The most partitions of a topic.
-const MAX_PARTITIONS: u64 = 1024;
 /// The smallest memory limit: less than a page cannot hold any program.
 const MIN_MEMORY: u64 = 64 << 10;
 /// The most instances of a plugin, and calls that wait for one.
 const MAX_CALLS: u64 = 100_000;
-
 /// The most requests of one client, in a second and at once.
 const MAX_RATE: u64 = 1_000_000;
 /// The longest time in milliseconds: a year.
@@ -31,7 +28,9 @@ type Outcome = Result<(), Fault>;
 pub fn check(manifest: &Manifest) -> Outcome {
     check_name(&manifest.name)?;
     check_routes(manifest)?;
-    check_rate(manifest)?;
+    if let Some(limit) = manifest.http.as_ref().and_then(|http| http.rate_limit) {
+        check_rate_limit(limit)?;
+    }
     check_consumers(manifest)?;
     check_produce(manifest)?;
     check_limits(manifest)?;
@@ -42,12 +41,6 @@ pub fn check(manifest: &Manifest) -> Outcome {
 pub fn is_name(name: &str) -> bool {
     let ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     name.len() <= 63 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(ok)
-}
-
-/// Whether a topic or a group may be called this.
-fn is_topic(name: &str) -> bool {
-    let ok = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    (1..=249).contains(&name.len()) && name.bytes().all(ok) && name != "." && name != ".."
 }
 
 fn check_name(name: &str) -> Outcome {
@@ -82,10 +75,8 @@ fn check_routes(manifest: &Manifest) -> Outcome {
     Ok(())
 }
 
-fn check_rate(manifest: &Manifest) -> Outcome {
-    let Some(limit) = manifest.http.as_ref().and_then(|http| http.rate_limit) else {
-        return Ok(());
-    };
+/// Whether a limit makes sense. It stands under `[http]` in manifests and settings alike.
+pub fn check_rate_limit(limit: RateLimit) -> Outcome {
     let at = |key: &str| ["http".into(), "rate-limit".into(), key.into()];
     check_range(at("per-second"), limit.per_second, 1..=MAX_RATE)?;
     check_range(at("burst"), limit.burst, 1..=MAX_RATE)
@@ -170,7 +161,7 @@ fn check_produce(manifest: &Manifest) -> Outcome {
     let Some(produce) = &manifest.needs.produce else { return Ok(()) };
     for (index, topic) in produce.topics.iter().enumerate() {
         let name = topic.strip_suffix('*').unwrap_or(topic);
-        if topic != "*" && !is_topic(name) {
+        if topic != "*" && !log::is_name(name) {
             let path = ["needs".into(), "produce".into(), "topics".into(), index.into()];
             check_topic_name("topic", topic, path)?;
         }
@@ -200,12 +191,12 @@ fn check_limits(manifest: &Manifest) -> Outcome {
 fn check_topic(name: &str, settings: &TopicSettings) -> Outcome {
     check_topic_name("topic", name, ["topics".into(), name.into()])?;
     let at = |key: &str| [Step::from("topics"), name.into(), key.into()];
-    check_range(at("partitions"), settings.partitions, 1..=MAX_PARTITIONS)?;
-    check_range(at("max-record-bytes"), settings.max_record_bytes, 1..=MAX_NUMBER)
+    check_range(at("partitions"), settings.partitions, 1..=log::MAX_PARTITIONS.into())?;
+    check_range(at("max-record-bytes"), settings.max_record_bytes, 1..=log::MAX_RECORD_BYTES.into())
 }
 
 fn check_topic_name<const N: usize>(what: &str, name: &str, path: [Step; N]) -> Outcome {
-    if is_topic(name) {
+    if log::is_name(name) {
         return Ok(());
     }
     let hint = "use 1 to 249 of `a-z`, `A-Z`, `0-9`, `.`, `_` and `-`";

@@ -22,7 +22,7 @@ pub mod section;
 #[cfg(test)]
 mod tests;
 
-pub use check::{check, is_name};
+pub use check::{check, check_rate_limit, is_name};
 pub use problem::Problem;
 pub use read::{read, read_embedded, read_file};
 

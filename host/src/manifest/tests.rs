@@ -226,6 +226,14 @@ fn a_value_that_is_not_allowed_is_pointed_at_with_the_remedy() {
        | ^^^^^^^^^^^^^^
     hint: use 1 to 249 of `a-z`, `A-Z`, `0-9`, `.`, `_` and `-`
     "#);
+    insta::assert_snapshot!(with("[topics.x]\nmax-record-bytes = 2000000000\n"), @r#"
+    `max-record-bytes` cannot be 2000000000
+      --> plugins/hits/plugin.toml:3:20
+       |
+     3 | max-record-bytes = 2000000000
+       |                    ^^^^^^^^^^
+    hint: make it at most 1073741824
+    "#);
     insta::assert_snapshot!(with("[topics.x]\npartitions = 2000\n"), @r#"
     `partitions` cannot be 2000
       --> plugins/hits/plugin.toml:3:14

@@ -4,7 +4,10 @@ use super::Settings;
 use crate::{
     backends,
     capabilities::http as outbound,
-    manifest::problem::{Fault, Step, check_range},
+    manifest::{
+        check_rate_limit,
+        problem::{Fault, Step, check_range},
+    },
     quantity::{Bytes, Millis},
     runtime,
     triggers::http,
@@ -20,6 +23,9 @@ const LONGEST_TICK: Millis = Millis(1000);
 const SMALLEST_DATABASE: Bytes = Bytes(1 << 20);
 /// A head is a path and some fields.
 const SMALLEST_HEAD: Bytes = Bytes(1 << 10);
+
+/// The most that can be counted.
+const MAX_PERMITS: usize = tokio::sync::Semaphore::MAX_PERMITS;
 
 type Outcome = Result<(), Fault>;
 
@@ -42,7 +48,7 @@ fn check_http(http: &http::Settings) -> Outcome {
         let hint = "name one, as in `listen = [\"127.0.0.1:8080\"]`";
         return Err(Fault::new(at("listen"), "`listen` names no address", hint));
     }
-    check_range(at("max-connections"), http.max_connections, 1..=usize::MAX)?;
+    check_range(at("max-connections"), http.max_connections, 1..=MAX_PERMITS)?;
     check_range(at("max-header-bytes"), http.max_header_bytes, SMALLEST_HEAD..=Bytes(1 << 30))?;
     for (key, time) in [
         ("header-timeout", http.header_timeout),
@@ -51,10 +57,7 @@ fn check_http(http: &http::Settings) -> Outcome {
     ] {
         check_range(at(key), time, MOMENT..=YEAR)?;
     }
-    let Some(rate) = http.rate_limit else { return Ok(()) };
-    let inside = |key: &str| [Step::from("http"), "rate-limit".into(), key.into()];
-    check_range(inside("per-second"), rate.per_second, 1..=u32::MAX)?;
-    check_range(inside("burst"), rate.burst, 1..=u32::MAX)
+    http.rate_limit.map_or(Ok(()), check_rate_limit)
 }
 
 /// An empty token would let everybody in who sends one.
@@ -91,5 +94,5 @@ fn check_outbound(outbound: &outbound::Settings) -> Outcome {
     ] {
         check_range(at(key), time, MOMENT..=YEAR)?;
     }
-    check_range(at("concurrency"), outbound.concurrency, 1..=tokio::sync::Semaphore::MAX_PERMITS)
+    check_range(at("concurrency"), outbound.concurrency, 1..=MAX_PERMITS)
 }

@@ -218,6 +218,22 @@ fn a_value_that_no_host_could_run_with_is_pointed_at_with_the_remedy() {
        |              ^
     hint: make it at least 1
     "#);
+    insta::assert_snapshot!(of("[http]\nrate-limit = { per-second = 1, burst = 2000000 }\n", &[]), @r#"
+    `burst` cannot be 2000000
+      --> settings.toml:2:40
+       |
+     2 | rate-limit = { per-second = 1, burst = 2000000 }
+       |                                        ^^^^^^^
+    hint: make it at most 1000000
+    "#);
+    insta::assert_snapshot!(of("[http]\nmax-connections = 9223372036854775807\n", &[]), @r#"
+    `max-connections` cannot be 9223372036854775807
+      --> settings.toml:2:19
+       |
+     2 | max-connections = 9223372036854775807
+       |                   ^^^^^^^^^^^^^^^^^^^
+    hint: make it at most 2305843009213693951
+    "#);
     insta::assert_snapshot!(of("[observe]\nlog = \"plugin=loud\"\n", &[]), @r#"
     `plugin=loud` is no log filter
       --> settings.toml:2:7

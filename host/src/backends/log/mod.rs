@@ -22,10 +22,24 @@ pub mod record;
 
 pub use record::{Batch, Outgoing};
 
+/// The longest name of a topic or a group, in bytes.
+pub const MAX_NAME: usize = 249;
+/// The most partitions of a topic.
+pub const MAX_PARTITIONS: u32 = 1024;
+/// The largest record that a topic can allow, in bytes.
+pub const MAX_RECORD_BYTES: u32 = 1 << 30;
+
+/// Whether a topic may be called this, or a group in a manifest: 1 to 249 of `[a-zA-Z0-9._-]`, as
+/// in Kafka.
+pub fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(allowed) && !matches!(name, "." | "..")
+}
+
 /// A topic that exists.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Topic {
-    /// Its name: 1 to 249 of `[a-zA-Z0-9._-]`, as in Kafka.
+    /// Its name, see [`is_name`].
     pub name: Arc<str>,
     /// How many partitions it has, at least 1.
     pub partitions: u32,
@@ -37,7 +51,7 @@ pub struct Topic {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TopicSettings {
-    /// Partitions, 1 to 1,024.
+    /// Partitions, 1 to [`MAX_PARTITIONS`].
     pub partitions: u32,
     /// Records older than this many milliseconds may be deleted; `None`, written as -1, keeps
     /// them for ever.
@@ -47,7 +61,8 @@ pub struct TopicSettings {
     /// `None`, written as -1: however many.
     #[serde(with = "unlimited")]
     pub retention_bytes: Option<u64>,
-    /// The largest record in bytes, key, value and headers together.
+    /// The largest record in bytes, key, value and headers together; at most
+    /// [`MAX_RECORD_BYTES`].
     pub max_record_bytes: u32,
 }
 

@@ -3,13 +3,10 @@
 use std::sync::Arc;
 
 use crate::{
-    backends::log::{Start, Subscription},
+    backends::log::{MAX_NAME, Start, Subscription},
     manifest::{Consume, Delivery, StartAt},
     plugins::{Blueprint, Check, Claim, Generation},
 };
-
-/// The longest name of a topic.
-const MAX_NAME: usize = 249;
 
 /// One `[[consume]]` table of a plugin.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,14 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::backends::log::{Error, Log, Outgoing, Result, Topic, TopicSettings};
+use crate::backends::log::{Error, Log, MAX_RECORD_BYTES, Outgoing, Result, Topic, TopicSettings};
 
 /// Dead letters are kept for thirty days: long enough for somebody to look.
 const DEAD_LETTER_RETENTION_MS: u64 = 30 * 24 * 3600 * 1000;
 /// What a dead letter may have on top of the message: its headers with the error.
 const DEAD_LETTER_EXTRA: u32 = 64 << 10;
-/// The most a topic can allow.
-const MAX_RECORD: u32 = 1 << 30;
 
 /// The topics that were seen.
 pub struct Topics {
@@ -77,7 +75,7 @@ impl Topics {
             let settings = TopicSettings {
                 partitions: 1,
                 retention_ms: Some(DEAD_LETTER_RETENTION_MS),
-                max_record_bytes: largest.saturating_add(DEAD_LETTER_EXTRA).min(MAX_RECORD),
+                max_record_bytes: largest.saturating_add(DEAD_LETTER_EXTRA).min(MAX_RECORD_BYTES),
                 ..TopicSettings::default()
             };
             match self.log.create(name, settings).await {

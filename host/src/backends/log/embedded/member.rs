@@ -7,7 +7,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{
     super::{
-        Batch, Change, Error, Limit, Member, Outgoing, Partition, Reader, Result, Start,
+        Batch, Change, Error, Limit, MAX_NAME, Member, Outgoing, Partition, Reader, Result, Start,
         Subscription,
     },
     assign::MemberId,
@@ -35,9 +35,9 @@ impl EmbeddedMember {
     /// Join a group.
     pub fn join(shared: Arc<Shared>, subscription: Subscription) -> Result<Self> {
         let Subscription { group, topics, start } = subscription;
-        if group.is_empty() || group.len() > 249 {
+        if !(1..=MAX_NAME).contains(&group.len()) {
             return Err(Error::InvalidTopic(format!(
-                "`{group}` cannot be a group; use 1 to 249 bytes"
+                "`{group}` cannot be a group; use 1 to {MAX_NAME} bytes"
             )));
         }
         let present = shared.topics.load();

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 
 use super::{
-    super::{Error, Outgoing, Result, Topic, TopicSettings},
+    super::{
+        Error, MAX_NAME, MAX_PARTITIONS, MAX_RECORD_BYTES, Outgoing, Result, Topic, TopicSettings,
+        is_name,
+    },
     partition::Partition,
     route,
 };
-
-/// The most partitions a topic may have.
-const MOST_PARTITIONS: u32 = 1024;
 
 /// All topics. Never changed: the writer replaces it when a topic is created.
 #[derive(Clone, Default)]
@@ -130,25 +130,20 @@ impl TopicEntry {
 
 /// Check what a topic is to be created with.
 pub fn check(name: &str, settings: &TopicSettings) -> Result<()> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.is_empty()
-        || name.len() > 249
-        || !name.chars().all(allowed)
-        || matches!(name, "." | "..")
-    {
+    if !is_name(name) {
         return Err(Error::InvalidTopic(format!(
-            "`{name}` cannot be a topic; use 1 to 249 of letters, digits, `.`, `_` and `-`"
+            "`{name}` cannot be a topic; use 1 to {MAX_NAME} of letters, digits, `.`, `_` and `-`"
         )));
     }
-    if !(1..=MOST_PARTITIONS).contains(&settings.partitions) {
+    if !(1..=MAX_PARTITIONS).contains(&settings.partitions) {
         return Err(Error::InvalidTopic(format!(
-            "topic `{name}` cannot have `{}` partitions; choose 1 to {MOST_PARTITIONS}",
+            "topic `{name}` cannot have `{}` partitions; choose 1 to {MAX_PARTITIONS}",
             settings.partitions
         )));
     }
-    if settings.max_record_bytes == 0 || settings.max_record_bytes > 1 << 30 {
+    if !(1..=MAX_RECORD_BYTES).contains(&settings.max_record_bytes) {
         return Err(Error::InvalidTopic(format!(
-            "topic `{name}` cannot allow records of `{}` bytes; choose 1 to 1 GiB",
+            "topic `{name}` cannot allow records of `{}` bytes; choose 1 to {MAX_RECORD_BYTES}",
             settings.max_record_bytes
         )));
     }
