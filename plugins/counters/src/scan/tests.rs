@@ -85,20 +85,4 @@ proptest! {
         let _ = Fields::read(&event[..cut]);
         let _ = Fields::read(&[&event[..cut], &bytes[..]].concat());
     }
-
-    #[test]
-    fn the_next_quote_is_the_one_a_plain_search_finds(bytes: Vec<u8>, from in 0usize..64) {
-        let from = from.min(bytes.len());
-        let plain = bytes[from..].iter().position(|byte| matches!(byte, b'"' | b'\\'));
-        prop_assert_eq!(quote_or_backslash(&bytes, from), plain.map(|at| from + at));
-    }
-
-    #[test]
-    fn a_number_ends_where_a_plain_search_says(
-        bytes in prop::collection::vec(prop::sample::select(&b"0123456789-+.eEnulltruefas,]} \n\r\t"[..]), 0..40),
-        from in 0usize..40,
-    ) {
-        let from = from.min(bytes.len());
-        prop_assert_eq!(end_of_plain(&bytes, from), far_end_of_plain(&bytes, from));
-    }
 }
