@@ -1,6 +1,7 @@
 //! Trellis: one host that runs a backend of WebAssembly plugins.
 //!
-//! The rooms, from the top down; a room enters only those below it:
+//! The rooms, from the top down; a room enters only those below it, and `tests/house/doors.rs`
+//! checks that it does:
 //!
 //! - [`cli`]: the commands.
 //! - [`serve`]: opens the house, runs it, closes it.
@@ -13,8 +14,8 @@
 //! - [`capabilities`]: what a plugin may import.
 //! - [`backends`]: what the house stands on (log, SQL, key-value), without any WebAssembly.
 //! - [`quantity`]: sizes and times as people write them.
-//! - [`observe`]: where log lines and numbers of all rooms end up; only the command line and the
-//!   admin API enter it.
+//! - [`observe`]: where log lines and numbers of all rooms end up. No room enters it to write: that
+//!   is what the crates `tracing` and `metrics` are for.
 
 pub mod admin;
 pub mod backends;

@@ -1,7 +1,7 @@
 //! Where the log lines and the numbers of all rooms end up.
 //!
-//! Every room writes through `tracing` and `metrics`; none enters here but the command line,
-//! which calls [`init`] once, and the admin API, which serves what [`Observe`] holds.
+//! Every room writes through `tracing` and `metrics`. Those that enter here want to read or to set
+//! up: `serve` calls [`init`] once, and the admin API serves what [`Observe`] holds.
 
 use std::io::{self, IsTerminal};
 
