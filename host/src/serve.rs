@@ -14,14 +14,14 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    admin::{self, ports::Ports},
+    admin::{self, ports::Ports, token::Token},
     backends::Backends,
     capabilities::Capabilities,
-    observe,
+    observe::{self, Observe},
     plugins::{Check, Plugins, folder::Folder, load::Loader},
     runtime::{Runtime, cache::Cache},
     settings::{Loaded, Settings},
@@ -37,8 +37,8 @@ use crate::{
 /// How long the calls of the last generations may go on once the triggers have ended.
 const LAST_CALLS: Duration = Duration::from_secs(10);
 
-/// Run until `stop` is cancelled, then end in order. `ready` is called once every plugin of the
-/// first scan has been tried and everything listens.
+/// Run until `stop` is cancelled, or a trigger ends by itself, then end in order. `ready` is called
+/// once every plugin of the first scan has been tried and everything listens.
 pub async fn run(
     loaded: Loaded,
     ready: impl FnOnce(&Ports),
@@ -49,70 +49,29 @@ pub async fn run(
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let data = &settings.host.data;
-    make_private(data)?;
-    let run_dir = settings.host.run_dir();
-    make_private(&run_dir)?;
-    let backends = Backends::open(&settings.backends, data).await.map_err(|error| {
-        let hint = "each host needs a data directory of its own that it may write: see `--data`";
-        anyhow::anyhow!("{error:#}\nhint: {hint}")
-    })?;
-    let loader = loader(&settings, &backends, data).await?;
-    let plugins = Plugins::new(loader, checks(), stop.clone());
-    let folder = Folder::open(settings.host.plugins.clone())?;
-
-    let edge = http::Server::open(settings.http.clone(), plugins.watch()).await?;
-    let address = settings.admin.listen;
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        let remedy = "choose another address with `--admin` or `[admin] listen`";
-        anyhow::anyhow!("cannot listen on `{address}`: {error}; {remedy}")
-    })?;
-    let (http, more_http) = edge.addresses().split_first().context("`[http] listen` is empty")?;
-    let ports = Ports {
-        http: *http,
-        more_http: more_http.to_vec(),
-        admin: listener.local_addr()?,
-        pid: std::process::id(),
-    };
-    let token = admin::token::Token::open(settings.admin.token.as_deref(), &run_dir)
-        .with_context(|| format!("cannot keep a token in {}", run_dir.display()))?;
-
-    let tasks = TaskTracker::new();
+    let House { backends, plugins, folder, edge, admin, token, ports } =
+        House::open(&settings, &stop).await?;
     let (is_ready, readiness) = watch::channel(false);
     let (replays, asked) = replay::channel();
-    let sources = admin::Sources {
-        plugins: {
-            let plugins = plugins.clone();
-            Arc::new(move || plugins.status())
-        },
-        log: backends.log.clone(),
-        replay: replayer(replays),
-        logs: observe.logs.clone(),
-        metrics: {
-            let (plugins, metrics) = (plugins.clone(), observe.metrics.clone());
-            Arc::new(move || {
-                plugins.write_gauges();
-                metrics.render()
-            })
-        },
-        ready: readiness,
-    };
+
     // The admin API is there before and after everything else: it tells how the rest is.
-    let closed = CancellationToken::new();
-    tasks.spawn(admin::run(listener, token, sources, closed.clone()));
-    tasks.spawn({
-        let (metrics, closed) = (observe.metrics.clone(), closed.clone());
-        async move {
-            closed.run_until_cancelled(metrics.run()).await;
-        }
-    });
+    let (tasks, closed) = (TaskTracker::new(), CancellationToken::new());
+    let sources = sources(&plugins, &backends, &observe, replays, readiness);
+    tasks.spawn(admin::run(admin, token, sources, closed.clone()));
+    let upkeep = observe.metrics.clone().run();
+    tasks.spawn(closed.clone().run_until_cancelled_owned(upkeep));
     let following = tokio::spawn({
         let plugins = plugins.clone();
         async move { plugins.run(folder).await }
     });
-    let mut serving = tokio::spawn(edge.run(stop.clone()));
+    let mut triggers = JoinSet::new();
+    let serving = edge.run(stop.clone());
+    triggers.spawn(async { serving.await.map_err(anyhow::Error::from) });
     let consuming = consumer::run(backends.log.clone(), plugins.watch(), asked, stop.clone());
-    let consuming = tokio::spawn(consuming);
+    triggers.spawn(async {
+        consuming.await;
+        Ok(())
+    });
 
     let mut all_tried = plugins.ready();
     tokio::select! {
@@ -126,18 +85,17 @@ pub async fn run(
         }
         () = stop.cancelled() => {}
     }
-    let ended = tokio::select! {
+    let first = tokio::select! {
         () = stop.cancelled() => None,
-        ended = &mut serving => Some(ended),
+        first = triggers.join_next() => first,
     };
     is_ready.send_replace(false);
     tracing::info!("stopping: calls in progress end first");
     stop.cancel();
-    let served = match ended {
-        Some(ended) => ended,
-        None => serving.await,
-    };
-    consuming.await?;
+    let mut outcomes = Vec::from_iter(first);
+    while let Some(outcome) = triggers.join_next().await {
+        outcomes.push(outcome);
+    }
     following.await?;
     plugins.drain(LAST_CALLS).await;
     closed.cancel();
@@ -148,7 +106,74 @@ pub async fn run(
         let _ = fs::remove_file(path);
     }
     tracing::info!("stopped");
-    Ok(served??)
+    outcomes.into_iter().try_for_each(|outcome| outcome?)
+}
+
+/// Everything that is open, before any of it runs.
+struct House {
+    backends: Backends,
+    plugins: Plugins,
+    folder: Folder,
+    edge: http::Server,
+    /// Where the admin API will answer.
+    admin: TcpListener,
+    token: Token,
+    ports: Ports,
+}
+
+impl House {
+    async fn open(settings: &Settings, stop: &CancellationToken) -> anyhow::Result<Self> {
+        let (data, run_dir) = (&settings.host.data, settings.host.run_dir());
+        make_private(data)?;
+        make_private(&run_dir)?;
+        let backends = Backends::open(&settings.backends, data).await.map_err(|error| {
+            let hint =
+                "each host needs a data directory of its own that it may write: see `--data`";
+            anyhow::anyhow!("{error:#}\nhint: {hint}")
+        })?;
+        let loader = loader(settings, &backends, data).await?;
+        let plugins = Plugins::new(loader, checks(), stop.clone());
+        let folder = Folder::open(settings.host.plugins.clone())?;
+        let edge = http::Server::open(settings.http.clone(), plugins.watch()).await?;
+        let address = settings.admin.listen;
+        let admin = TcpListener::bind(address).await.map_err(|error| {
+            let remedy = "choose another address with `--admin` or `[admin] listen`";
+            anyhow::anyhow!("cannot listen on `{address}`: {error}; {remedy}")
+        })?;
+        let (http, more) = edge.addresses().split_first().context("`[http] listen` is empty")?;
+        let ports = Ports {
+            http: *http,
+            more_http: more.to_vec(),
+            admin: admin.local_addr()?,
+            pid: std::process::id(),
+        };
+        let token = Token::open(settings.admin.token.as_deref(), &run_dir)
+            .with_context(|| format!("cannot keep a token in {}", run_dir.display()))?;
+        Ok(Self { backends, plugins, folder, edge, admin, token, ports })
+    }
+}
+
+/// What the admin API shows.
+fn sources(
+    plugins: &Plugins,
+    backends: &Backends,
+    observe: &Observe,
+    replays: Replays,
+    ready: watch::Receiver<bool>,
+) -> admin::Sources {
+    let (statuses, gauges) = (plugins.clone(), plugins.clone());
+    let metrics = observe.metrics.clone();
+    admin::Sources {
+        plugins: Arc::new(move || statuses.status()),
+        log: backends.log.clone(),
+        replay: replayer(replays),
+        logs: observe.logs.clone(),
+        metrics: Arc::new(move || {
+            gauges.write_gauges();
+            metrics.render()
+        }),
+        ready,
+    }
 }
 
 /// Lets the admin API move groups, which takes the consumers that read for them.
