@@ -1,4 +1,5 @@
-//! Answers: what a plugin gave as a response, and what the host says where there is none.
+//! Answers as responses of HTTP: what a plugin gave, whole or as a stream, and what the host says
+//! where it refuses.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
@@ -6,98 +7,27 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use super::{
     body::Body,
     client::{Id, REQUEST_ID},
+    refusal::Refusal,
+    stream::{Begun, Origin, Stream},
 };
-use crate::runtime::CallError;
+use crate::runtime::exports::http::{Running, StreamBody};
 
-/// An answer of the host's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The status.
-    pub status: StatusCode,
-    /// One line for the client, without anything from inside.
-    pub says: &'static str,
-    /// When to try again, in seconds.
-    pub retry_after: Option<u32>,
-}
-
-impl Refusal {
-    /// An answer with this status.
-    pub const fn new(status: StatusCode, says: &'static str) -> Self {
-        Self { status, says, retry_after: None }
+/// A refusal as a response, in the form that the client accepts.
+pub fn refused(refusal: &Refusal, accept: Option<&HeaderValue>) -> Response<Body> {
+    let status = refusal.status.as_u16();
+    let (kind, text) = if wants_json(accept) {
+        let body = serde_json::json!({ "status": status, "error": refusal.says });
+        ("application/json", format!("{body}\n"))
+    } else {
+        ("text/plain; charset=utf-8", refusal.text())
+    };
+    let mut response = Response::new(Body::whole(text.into()));
+    *response.status_mut() = refusal.status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if let Some(seconds) = refusal.retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
-
-    /// 400
-    pub const fn bad_request(says: &'static str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, says)
-    }
-
-    /// 404
-    pub const fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "nothing is served at this path")
-    }
-
-    /// 413
-    pub const fn too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than this path accepts")
-    }
-
-    /// 429
-    pub const fn too_many(retry_after: u32) -> Self {
-        let says = "too many requests from this address";
-        let retry_after = Some(retry_after);
-        Self { status: StatusCode::TOO_MANY_REQUESTS, says, retry_after }
-    }
-
-    /// 500
-    pub const fn broken() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the plugin failed to answer")
-    }
-
-    /// 503
-    pub const fn unavailable(says: &'static str) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, says, retry_after: Some(1) }
-    }
-
-    /// 504
-    pub const fn late() -> Self {
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "the plugin did not answer in time")
-    }
-
-    /// As a line for people.
-    pub fn text(&self) -> String {
-        format!("{}: {}\n", self.status.as_u16(), self.says)
-    }
-
-    /// As a response, in the form that the client accepts.
-    pub fn response(&self, accept: Option<&HeaderValue>) -> Response<Body> {
-        let status = self.status.as_u16();
-        let (kind, text) = if wants_json(accept) {
-            let body = serde_json::json!({ "status": status, "error": self.says });
-            ("application/json", format!("{body}\n"))
-        } else {
-            ("text/plain; charset=utf-8", self.text())
-        };
-        let mut response = Response::new(Body::whole(text.into()));
-        *response.status_mut() = self.status;
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
-        response
-    }
-}
-
-impl From<&CallError> for Refusal {
-    fn from(error: &CallError) -> Self {
-        match error {
-            CallError::Overloaded { .. } => Self::unavailable("too many requests wait already"),
-            CallError::Deadline { .. } => Self::late(),
-            CallError::Memory { .. } | CallError::Trap { .. } => Self::broken(),
-            CallError::Unavailable { .. } | CallError::Gone { .. } => {
-                Self::unavailable("the plugin cannot run right now")
-            }
-        }
-    }
+    response
 }
 
 /// Whether JSON is named before anything that a person would read.
@@ -109,7 +39,7 @@ fn wants_json(accept: Option<&HeaderValue>) -> bool {
 }
 
 /// Fields that belong to the connection, which is the host's.
-pub fn is_of_connection(name: &HeaderName) -> bool {
+fn is_of_connection(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection"
@@ -151,6 +81,33 @@ pub fn response(
     Ok(response)
 }
 
+/// The response for a head that a guest gave. Where the guest has already ended and all is there,
+/// it becomes a response like any other; where it has already failed, there is none.
+pub async fn streamed(
+    head: Response<StreamBody>,
+    running: Running,
+    method: &Method,
+    origin: Origin,
+) -> Result<Response<Body>, Refusal> {
+    let (parts, body) = head.into_parts();
+    let body = if *method == Method::HEAD {
+        drop(body);
+        origin.see_out_behind(running);
+        Body::whole(Bytes::new())
+    } else {
+        match Stream::begin(body, length(&parts.headers), running, origin).await {
+            Begun::Whole(bytes) => Body::whole(bytes),
+            Begun::Stream(stream) => Body::Stream(stream),
+            Begun::Broken => return Err(Refusal::broken()),
+        }
+    };
+    Ok(Response::from_parts(parts, body))
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// Make a response fit its request: the body's length, what a `HEAD` asks for, the id.
 pub fn finish(mut response: Response<Body>, method: &Method, id: Id) -> Response<Body> {
     let status = response.status();
@@ -189,7 +146,7 @@ mod tests {
 
     async fn shown(refusal: Refusal, accept: Option<&'static str>) -> (String, String) {
         let accept = accept.map(HeaderValue::from_static);
-        let response = refusal.response(accept.as_ref());
+        let response = refused(&refusal, accept.as_ref());
         let kind = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (kind, String::from_utf8(body.to_vec()).unwrap())

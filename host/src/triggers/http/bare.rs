@@ -9,7 +9,7 @@
 
 use http::StatusCode;
 
-use super::{answer::Refusal, client::Id};
+use super::{client::Id, refusal::Refusal};
 
 /// What stands between the status line and the time in a bare answer.
 const FIELDS: &[u8] = b"\r\nconnection: close\r\ncontent-length: 0\r\ndate: ";

@@ -30,6 +30,7 @@ mod hostile;
 mod meter;
 mod path;
 mod rate;
+mod refusal;
 mod request;
 mod router;
 mod routes;

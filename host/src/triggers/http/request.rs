@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Uri, Version, header, request::Parts, uri::Authority};
 
 use super::{
-    answer::Refusal,
     client::{Client, Id},
     path,
+    refusal::Refusal,
     router::Captures,
 };
 use crate::runtime::exports::http::{packed::Head, plain};

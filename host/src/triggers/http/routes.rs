@@ -130,7 +130,7 @@ impl Bound {
         let http = generation.manifest().http.clone().unwrap_or_default();
         let bind = |route: String| {
             // It was refused at load; what gets here all the same must not take others down.
-            let refused = |error: &Refusal| {
+            let refused = |error: &Unbound| {
                 tracing::error!(plugin = %generation.plugin, %error, "a route is left out");
             };
             let pattern = read(&route).inspect_err(refused).ok()?;
@@ -173,10 +173,10 @@ impl Kept {
     }
 }
 
-fn read(route: &str) -> Result<Pattern, Refusal> {
+fn read(route: &str) -> Result<Pattern, Unbound> {
     let pattern = Pattern::parse(route)?;
     match names(&pattern).count() {
-        count if count > MAX_PARAMS => Err(Refusal::TooMany { route: route.to_owned(), count }),
+        count if count > MAX_PARAMS => Err(Unbound::TooMany { route: route.to_owned(), count }),
         _ => Ok(pattern),
     }
 }
@@ -204,7 +204,7 @@ pub struct RouteCheck;
 
 /// Why a route cannot be bound.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+enum Unbound {
     #[error(transparent)]
     Pattern(#[from] route::Error),
     #[error("route `{route}` has {count} parameters; the most is {MAX_PARAMS}")]

@@ -9,17 +9,17 @@ use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Settings,
-    answer::{self, Refusal},
+    Settings, answer,
     body::{self, Body, Limited, Problem},
     client::{Client, Id, Peer},
     connection::{Busy, Pulse},
     meter::Meter,
     rate::Limiter,
+    refusal::Refusal,
     request::{self, Asked, Fields},
     router::Captures,
     routes::{Binding, Routes},
-    stream,
+    stream::Origin,
 };
 use crate::{
     plugins::Generation,
@@ -119,7 +119,7 @@ impl Connection {
         let Exchange { parts, client, binding, accept, .. } = exchange;
         let response = outcome.unwrap_or_else(|refusal| {
             let accept = parts.headers.get(header::ACCEPT).or(accept.as_ref());
-            refusal.response(accept)
+            answer::refused(&refusal, accept)
         });
         let (status, took) = (response.status(), began.elapsed());
         let meter = binding.as_ref().map_or(&self.edge.unrouted, |binding| &binding.kept.meter);
@@ -241,14 +241,14 @@ impl Edge {
         let mut running = running.map_err(|error| failed(generation, exchange, &error))?;
         let head = running.head().await;
         let head = head.map_err(|error| failed(generation, exchange, &error))?;
-        let origin = stream::Origin {
+        let origin = Origin {
             generation: generation.clone(),
             id: exchange.id.clone(),
             pause,
             tasks: self.tasks.clone(),
             _busy: exchange.busy.take(),
         };
-        stream::response(head, running, &exchange.parts.method, origin).await
+        answer::streamed(head, running, &exchange.parts.method, origin).await
     }
 }
 

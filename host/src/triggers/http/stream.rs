@@ -1,4 +1,4 @@
-//! A response whose body a wasi:http guest writes while the client reads it.
+//! The body of a response that a wasi:http guest writes while the client reads it.
 //!
 //! ```text
 //!  connection ── polls ──▶ Stream ── polls ──▶ body (what the guest wrote)
@@ -20,12 +20,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, header};
 use http_body::{Body as _, Frame};
 use tokio::time::Sleep;
 use tokio_util::task::TaskTracker;
 
-use super::{answer::Refusal, body::Body, client::Id, connection::Busy};
+use super::{client::Id, connection::Busy};
 use crate::{
     plugins::Generation,
     runtime::{
@@ -63,51 +62,53 @@ pub struct Stream {
     origin: Origin,
 }
 
-/// The response for a head that a guest gave. Where the guest has already ended and all is there,
-/// it becomes a response like any other; where it has already failed, there is none.
-pub async fn response(
-    head: Response<StreamBody>,
-    mut running: Running,
-    method: &Method,
-    origin: Origin,
-) -> Result<Response<Body>, Refusal> {
-    let (parts, body) = head.into_parts();
-    let left = length(&parts.headers);
-    if *method == Method::HEAD {
-        drop(body);
-        finish_behind(running, origin);
-        return Ok(Response::from_parts(parts, Body::whole(Bytes::new())));
-    }
-    let ended = poll_fn(|cx| Poll::Ready(running.poll(cx))).await;
-    let mut stream = Stream {
-        body,
-        early: VecDeque::new(),
-        running: Some(running),
-        failed: false,
-        left,
-        waiting: None,
-        origin,
-    };
-    if let Poll::Ready(outcome) = ended {
-        stream.ended(outcome);
-    }
-    if stream.running.is_none() && !stream.failed {
-        let whole = poll_fn(|cx| Poll::Ready(stream.read_early(cx))).await;
-        if let Some(bytes) = whole {
-            return Ok(Response::from_parts(parts, Body::whole(bytes)));
-        }
-    }
-    if stream.failed {
-        return Err(Refusal::broken());
-    }
-    Ok(Response::from_parts(parts, Body::Stream(Box::new(stream))))
+/// What there is of a body when its head is sent.
+pub enum Begun {
+    /// All of it: the guest has ended.
+    Whole(Bytes),
+    /// What the guest has written, and will.
+    Stream(Box<Stream>),
+    /// The guest has failed; the log says why.
+    Broken,
 }
 
-fn length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+impl Origin {
+    /// Let a guest whose answer is sent come to its end in a task of its own.
+    pub fn see_out_behind(&self, running: Running) {
+        self.tasks.spawn(see_out(running, self.generation.clone(), self.id.clone()));
+    }
 }
 
 impl Stream {
+    /// The body of a guest that has given its head; `left` is the length that it announced.
+    pub async fn begin(
+        body: StreamBody,
+        left: Option<u64>,
+        mut running: Running,
+        origin: Origin,
+    ) -> Begun {
+        let ended = poll_fn(|cx| Poll::Ready(running.poll(cx))).await;
+        let mut stream = Self {
+            body,
+            early: VecDeque::new(),
+            running: Some(running),
+            failed: false,
+            left,
+            waiting: None,
+            origin,
+        };
+        if let Poll::Ready(outcome) = ended {
+            stream.ended(outcome);
+        }
+        if stream.running.is_none() && !stream.failed {
+            let whole = poll_fn(|cx| Poll::Ready(stream.read_early(cx))).await;
+            if let Some(bytes) = whole {
+                return Begun::Whole(bytes);
+            }
+        }
+        if stream.failed { Begun::Broken } else { Begun::Stream(Box::new(stream)) }
+    }
+
     /// Read what an ended guest left behind; the body, if that is one piece.
     fn read_early(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
         loop {
@@ -168,7 +169,7 @@ impl Stream {
             match running.poll(cx) {
                 // A guest that trapped in the middle also ends its body.
                 Poll::Ready(outcome) => self.ended(outcome),
-                Poll::Pending => self.go_on_behind(running),
+                Poll::Pending => self.origin.see_out_behind(running),
             }
         }
         if self.failed {
@@ -221,11 +222,6 @@ impl Stream {
         let (id, plugin) = (self.origin.id.as_str(), &self.origin.generation.plugin);
         tracing::error!(id, %plugin, reason, "a response broke off in its body");
     }
-
-    fn go_on_behind(&self, running: Running) {
-        let Origin { generation, id, tasks, .. } = &self.origin;
-        tasks.spawn(see_out(running, generation.clone(), id.clone()));
-    }
 }
 
 impl Drop for Stream {
@@ -233,17 +229,11 @@ impl Drop for Stream {
     /// the second cancels the guest.
     fn drop(&mut self) {
         if let Some(running) = self.running.take().filter(|_| self.left == Some(0)) {
-            self.go_on_behind(running);
+            self.origin.see_out_behind(running);
         }
     }
 }
 
-fn finish_behind(running: Running, origin: Origin) {
-    let Origin { generation, id, tasks, .. } = origin;
-    tasks.spawn(see_out(running, generation, id));
-}
-
-/// Let a guest whose answer is sent come to its end.
 async fn see_out(mut running: Running, generation: Arc<Generation>, id: Id) {
     let limit = generation.manifest().limits.deadline();
     let outcome = tokio::time::timeout(limit, poll_fn(|cx| running.poll(cx))).await;
