@@ -3,13 +3,18 @@
 //! A reader takes its partition over through the writer, so everything its predecessor committed
 //! before is seen, and everything later is refused.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use super::{
     super::{Error, Result},
     partition::Partition,
-    shared::Committed,
 };
+
+/// Durable offsets of groups, by group and partition id.
+pub type Committed = BTreeMap<(Arc<str>, u32), u64>;
 
 /// A reader's right to commit in a partition.
 #[derive(Clone)]

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{
     super::Result,
+    claim::Committed,
     lane::Lanes,
     partition::Partition,
-    shared::Committed,
     store::{Store, StoredTopic},
     topics::{TopicEntry, Topics},
 };

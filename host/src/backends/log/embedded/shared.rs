@@ -1,9 +1,6 @@
 //! What the log's handle, its members and its writer share; reading happens here.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{
@@ -14,6 +11,7 @@ use tokio::{
 use super::{
     super::{Batch, Error, Limit, Outgoing, Range, Result, Start},
     chunk,
+    claim::Committed,
     groups::Groups,
     partition::Partition,
     request::{Reply, Request},
@@ -38,9 +36,6 @@ pub struct Shared {
 
 /// As many reads at once as keep a disk busy.
 const READERS: usize = 8;
-
-/// Durable offsets of groups, by group and partition id.
-pub type Committed = BTreeMap<(Arc<str>, u32), u64>;
 
 impl Shared {
     /// The state of a log that was just opened.

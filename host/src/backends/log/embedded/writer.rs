@@ -20,12 +20,12 @@ use tokio::sync::mpsc;
 
 use super::{
     super::{Error, Range, Result, TopicSettings},
-    claim::Places,
+    claim::{Committed, Places},
     lane::Lanes,
     load::load,
     partition::{Partition, TailBudget},
     request::{Answer, Request},
-    shared::{self, Committed, Shared},
+    shared::{self, Shared},
     store::{Changes, Ends, Store, StoredTopic},
     topics::{TopicEntry, Topics},
 };
