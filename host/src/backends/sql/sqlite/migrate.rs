@@ -8,7 +8,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{
     connection::{Connection, Role},
-    file::Shared,
+    pool::Pool,
     text::Text,
 };
 use crate::backends::sql::{Error, Migration, MigrationError, Result, Value};
@@ -16,25 +16,25 @@ use crate::backends::sql::{Error, Migration, MigrationError, Result, Value};
 type Outcome<T> = std::result::Result<T, MigrationError>;
 
 /// See [`crate::backends::sql::Database::migrate`].
-pub async fn migrate(shared: &Arc<Shared>, migrations: &[Migration]) -> Outcome<()> {
+pub async fn migrate(pool: &Arc<Pool>, migrations: &[Migration]) -> Outcome<()> {
     let mut names = HashSet::new();
     if let Some(double) = migrations.iter().find(|migration| !names.insert(&migration.name)) {
         return Err(MigrationError::Double(double.name.clone()));
     }
     // Nothing is written meanwhile.
-    let mut writer = shared.writer().await?;
+    let mut writer = pool.writer().await?;
     let missing = missing(applied(writer.connection()?).await?, migrations)?;
     if missing.is_empty() {
         return Ok(());
     }
     // Dropped on failure, which rolls back.
-    let mut connection = shared.connect(Role::Migrator).await?;
+    let mut connection = pool.connect(Role::Migrator).await?;
     connection.run("BEGIN IMMEDIATE", Vec::new()).await?;
     for migration in missing {
         apply(&mut connection, migration).await.map_err(|error| named(migration, error))?;
     }
     connection.run("COMMIT", Vec::new()).await?;
-    shared.redefined();
+    pool.redefined();
     Ok(())
 }
 

@@ -4,8 +4,8 @@
 //! Transactions take the writer when they begin, so two never meet half way.
 //!
 //! ```text
-//!  Sqlite ── file ──▶ File ── writer (one, a fair queue) ──▶ Connection
-//!                      └──── readers (a few, made when needed) ──▶ Connection
+//!  Sqlite ── a plugin ──▶ File ──▶ Pool ── writer (one, a fair queue) ──▶ Connection
+//!                                   └──── readers (a few, made when needed) ──▶ Connection
 //! ```
 
 use std::{
@@ -24,6 +24,7 @@ use crate::quantity::Bytes;
 mod connection;
 mod file;
 mod migrate;
+mod pool;
 mod text;
 mod transaction;
 

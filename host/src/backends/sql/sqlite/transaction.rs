@@ -6,7 +6,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 
 use super::{
     connection::Connection,
-    file::{Shared, Writer},
+    pool::{Pool, Writer},
     text::Kind,
 };
 use crate::backends::sql::{
@@ -15,7 +15,7 @@ use crate::backends::sql::{
 
 /// A transaction that has begun.
 pub struct Open {
-    shared: Arc<Shared>,
+    pool: Arc<Pool>,
     /// `None` once it has ended, by its owner or because SQLite gave it up.
     writer: Option<Writer>,
     /// It has changed the schema.
@@ -26,12 +26,12 @@ pub struct Open {
 
 impl Open {
     /// Wait for the writer and begin.
-    pub async fn begin(shared: &Arc<Shared>) -> Result<Self> {
-        let mut writer = shared.writer().await?;
+    pub async fn begin(pool: &Arc<Pool>) -> Result<Self> {
+        let mut writer = pool.writer().await?;
         // Held by this value from the start, so that a drop half way does not leave it open.
         writer.connection()?;
         let mut open =
-            Self { shared: shared.clone(), writer: Some(writer), defines: false, marked: false };
+            Self { pool: pool.clone(), writer: Some(writer), defines: false, marked: false };
         open.run("BEGIN IMMEDIATE").await?;
         Ok(open)
     }
@@ -44,7 +44,7 @@ impl Open {
         let mut changed = Vec::with_capacity(statements.len());
         let mut rest = statements.into_iter().peekable();
         while let Some(first) = rest.next() {
-            let text = self.shared.text(&first.sql)?;
+            let text = self.pool.text(&first.sql)?;
             if text.kind != Kind::Write {
                 changed.push(self.execute_one(first).await?);
                 continue;
@@ -67,14 +67,14 @@ impl Open {
             return outcome;
         }
         if self.defines {
-            self.shared.redefined();
+            self.pool.redefined();
         }
         self.writer = None;
         Ok(())
     }
 
     async fn execute_one(&mut self, statement: Statement) -> Result<u64> {
-        let text = self.shared.text(&statement.sql)?;
+        let text = self.pool.text(&statement.sql)?;
         self.defines |= text.kind == Kind::Define;
         let connection = self.connection()?;
         let outcome = connection.execute(&text, statement.params).await;
@@ -138,7 +138,7 @@ impl Drop for Open {
 impl Transaction for Open {
     fn query(&mut self, statement: Statement) -> BoxFuture<'_, Result<Rows>> {
         async move {
-            let text = self.shared.text(&statement.sql)?;
+            let text = self.pool.text(&statement.sql)?;
             self.defines |= text.kind == Kind::Define;
             let connection = self.connection()?;
             let outcome = connection.query(&text, statement.params).await;
