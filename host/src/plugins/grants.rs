@@ -176,7 +176,7 @@ fn compatible(offered: &str, imported: &str) -> bool {
     else {
         return false;
     };
-    name == imported_name && track(offered).is_some_and(|track_| Some(track_) == track(imported))
+    name == imported_name && track(offered).is_some() && track(offered) == track(imported)
 }
 
 /// The part of a version that must be equal; prereleases match by nothing but themselves.

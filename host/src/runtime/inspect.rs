@@ -1,13 +1,11 @@
 //! Reads what a component says about itself, without compiling it.
 
-use serde::Serialize;
 use wasmparser::{Encoding, Parser, Payload};
 
 use crate::capabilities::Dialect;
 
 /// The surface of a component.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Surface {
     /// The names of its imports, mostly interfaces with their versions.
     pub imports: Vec<String>,

@@ -17,8 +17,7 @@ const PLAIN: &str = "trellis:kafka/consumer@0.1.0";
 const PACKED: &str = "trellis:kafka/packed-consumer@0.1.0";
 
 /// The two forms of the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Records and lists.
     Plain,

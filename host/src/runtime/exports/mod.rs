@@ -16,8 +16,7 @@ pub mod http;
 pub mod lifecycle;
 
 /// Which contracts a component exports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offered {
     /// It answers HTTP requests.
     pub http: Option<http::Form>,

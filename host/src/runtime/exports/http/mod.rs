@@ -23,8 +23,7 @@ const PLAIN: &str = "trellis:http/handler@0.1.0";
 const PACKED: &str = "trellis:http/packed-handler@0.1.0";
 
 /// The forms of the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// `trellis:http/handler`
     Plain,
