@@ -38,13 +38,14 @@ impl Reach {
     }
 
     fn allows_v4(self, address: Ipv4Addr) -> bool {
-        let nowhere = within(address, NOWHERE) || address == METADATA;
+        let nowhere = within(address, NOWHERE) || METADATA.contains(&address);
         !nowhere && (self == Self::Private || !within(address, NOT_PUBLIC))
     }
 
     fn allows_v6(self, address: Ipv6Addr) -> bool {
         let [first, second, ..] = address.segments();
-        let nowhere = address.is_multicast() || address.is_unspecified() || address == METADATA_V6;
+        let metadata = METADATA_V6.contains(&address);
+        let nowhere = address.is_multicast() || address.is_unspecified() || metadata;
         let special = match first {
             // Teredo and other protocols; documentation.
             0x2001 => second < 0x0200 || second == 0x0db8,
@@ -58,8 +59,22 @@ impl Reach {
 }
 
 /// Where clouds hand out credentials to whoever asks from the machine itself.
-const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+const METADATA: &[Ipv4Addr] = &[
+    // Most of them.
+    Ipv4Addr::new(169, 254, 169, 254),
+    // Amazon's, for containers and for pods.
+    Ipv4Addr::new(169, 254, 170, 2),
+    Ipv4Addr::new(169, 254, 170, 23),
+    // Azure's agent, at an address that looks public.
+    Ipv4Addr::new(168, 63, 129, 16),
+    // Alibaba's and Oracle's.
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(192, 0, 0, 192),
+];
+const METADATA_V6: &[Ipv6Addr] = &[
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
+];
 
 /// No host has one of these: this network, multicast, reserved, broadcast.
 const NOWHERE: &[(Ipv4Addr, u32)] =
@@ -235,12 +250,19 @@ mod tests {
         "240.0.0.1",
         "255.255.255.255",
         "169.254.169.254",
+        "169.254.170.2",
+        "169.254.170.23",
+        "168.63.129.16",
+        "100.100.100.200",
+        "192.0.0.192",
         "::",
+        "::ffff:168.63.129.16",
         "ff02::1",
         "::ffff:0.0.0.0",
         "::ffff:169.254.169.254",
         "64:ff9b::169.254.169.254",
         "fd00:ec2::254",
+        "fd00:ec2::23",
     ];
 
     #[test]
