@@ -2,6 +2,11 @@
 
 use std::time::Instant;
 
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
 use crate::support::Host;
 
 #[tokio::test]
@@ -69,4 +74,42 @@ async fn a_client_above_the_rate_of_one_plugin_is_refused_there_and_nowhere_else
     let answers = futures_util::future::join_all((0..50).map(|_| from("203.0.113.1"))).await;
     assert!(answers.iter().any(|answer| answer.status == 429), "{answers:?}");
     assert_eq!(from("203.0.113.3").await.text(), "two");
+}
+
+#[tokio::test]
+async fn bodies_that_drip_take_a_bounded_part_of_the_memory() {
+    let settings = "[http]\nbody-memory = \"100KiB\"\n[grants]\ndefault = \"needs\"\n";
+    let host = Host::start_with(&["hello"], settings).await;
+    let post = async |length: usize, sent: usize| {
+        let mut socket = TcpStream::connect(host.address("http")).await.unwrap();
+        let head = "POST /hello/echo HTTP/1.1\r\nhost: a\r\nconnection: close\r\n";
+        let head = format!("{head}content-length: {length}\r\n\r\n");
+        socket.write_all(head.as_bytes()).await.unwrap();
+        socket.write_all(&vec![b'x'; sent]).await.unwrap();
+        socket
+    };
+    let status = async |socket: &mut TcpStream| {
+        let mut line = [0; 12];
+        socket.read_exact(&mut line).await.unwrap();
+        String::from_utf8_lossy(&line[9..]).into_owned()
+    };
+    let crowded = host.eventually(async || {
+        // Whichever is read second finds no room.
+        let first = post(90_000, 80_000).await;
+        match status(&mut post(80_000, 80_000).await).await {
+            crowded if crowded == "503" => Ok(first),
+            other => Err(other),
+        }
+    });
+    let mut first = crowded.await;
+    // Small ones always have room, and the first one has what it took.
+    assert_eq!(status(&mut post(1000, 1000).await).await, "200");
+    first.write_all(&[b'x'; 10_000]).await.unwrap();
+    assert_eq!(status(&mut first).await, "200");
+    drop(first);
+    let free = host.eventually(async || match status(&mut post(80_000, 80_000).await).await {
+        free if free == "200" => Ok(()),
+        other => Err(other),
+    });
+    free.await;
 }

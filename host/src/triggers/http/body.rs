@@ -3,6 +3,10 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -89,6 +93,8 @@ pub enum Problem {
     TooLarge,
     /// It did not arrive in time.
     Slow,
+    /// Too many others are held.
+    Crowded,
     /// The connection broke, or its framing did.
     Broken,
 }
@@ -98,9 +104,53 @@ pub fn announces_more(body: &Incoming, most: u64) -> bool {
     body.size_hint().lower() > most
 }
 
+/// What the bodies that are held for plugins may take together: a client may send one slowly, on
+/// each of many connections.
+pub struct Room {
+    most: u64,
+    taken: AtomicU64,
+}
+
+impl Room {
+    /// Room for so many bytes.
+    pub fn new(most: u64) -> Arc<Self> {
+        Arc::new(Self { most, taken: AtomicU64::new(0) })
+    }
+
+    fn take(self: &Arc<Self>, bytes: usize, share: &mut Share) -> Result<(), Problem> {
+        let bytes = bytes as u64;
+        share.0.get_or_insert_with(|| (self.clone(), 0)).1 += bytes;
+        let before = self.taken.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > self.most { Err(Problem::Crowded) } else { Ok(()) }
+    }
+}
+
+/// What one body takes of the room, until it is dropped: nothing at first.
+#[derive(Default)]
+pub struct Share(Option<(Arc<Room>, u64)>);
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some((room, bytes)) = &self.0 {
+            room.taken.fetch_sub(*bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A body that came in one piece no larger than this takes no room: it never waited for the rest.
+const SMALL: usize = 16 << 10;
+/// The most memory that is set aside for what a client has only announced.
+const AHEAD: usize = 1 << 20;
+
 /// Read a whole body within `timeout`. Without a body nothing waits and nothing is allocated; a
 /// body that came in one piece is not copied.
-pub async fn collect(body: &mut Incoming, most: u64, timeout: Duration) -> Result<Bytes, Problem> {
+pub async fn collect(
+    body: &mut Incoming,
+    most: u64,
+    timeout: Duration,
+    room: &Arc<Room>,
+    share: &mut Share,
+) -> Result<Bytes, Problem> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
@@ -108,11 +158,16 @@ pub async fn collect(body: &mut Incoming, most: u64, timeout: Duration) -> Resul
         return Err(Problem::TooLarge);
     }
     // Boxed, so that requests without a body do not carry the room for one.
-    let reading = Box::pin(tokio::time::timeout(timeout, read(body, most)));
+    let reading = Box::pin(tokio::time::timeout(timeout, read(body, most, room, share)));
     reading.await.map_err(|_| Problem::Slow)?
 }
 
-async fn read(body: &mut Incoming, most: u64) -> Result<Bytes, Problem> {
+async fn read(
+    body: &mut Incoming,
+    most: u64,
+    room: &Arc<Room>,
+    share: &mut Share,
+) -> Result<Bytes, Problem> {
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -122,12 +177,16 @@ async fn read(body: &mut Incoming, most: u64) -> Result<Bytes, Problem> {
         if length as u64 > most {
             return Err(Problem::TooLarge);
         }
-        if first.is_empty() && more.is_empty() {
+        let only = first.is_empty() && more.is_empty();
+        if !only || length > SMALL || !body.is_end_stream() {
+            room.take(data.len(), share)?;
+        }
+        if only {
             first = data;
         } else {
             if more.is_empty() {
                 let announced = usize::try_from(body.size_hint().lower()).unwrap_or(0);
-                more.reserve(length + announced);
+                more.reserve(length + announced.min(AHEAD));
                 more.extend_from_slice(&std::mem::take(&mut first));
             }
             more.extend_from_slice(&data);

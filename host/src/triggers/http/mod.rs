@@ -56,6 +56,9 @@ pub struct Settings {
     pub max_header_bytes: Bytes,
     /// The largest request body of any plugin; a manifest may ask for less.
     pub max_body: Bytes,
+    /// The request bodies that are held at a time for plugins that get them whole, all together;
+    /// further ones are answered with 503. A small one that comes in one piece is never refused.
+    pub body_memory: Bytes,
     /// The longest from the first byte of a request's head to its last.
     pub header_timeout: Millis,
     /// The longest a connection may wait for a request.
@@ -79,6 +82,7 @@ impl Default for Settings {
             max_connections: 10_000,
             max_header_bytes: Bytes(32 << 10),
             max_body: Bytes(64 << 20),
+            body_memory: Bytes(1 << 30),
             header_timeout: Millis(10_000),
             idle_timeout: Millis(75_000),
             body_timeout: Millis(30_000),

@@ -25,6 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Settings,
+    body::Room,
     client::Peer,
     connection::{Clock, Order, Patience, Pulse, Socket},
     meter::Meter,
@@ -141,6 +142,7 @@ impl House {
             routes: Routes::new(live),
             limiter: settings.rate_limit.map(Limiter::new),
             unrouted: Meter::new("-".into()),
+            room: Room::new(settings.body_memory.0),
             tasks: TaskTracker::new(),
             settings,
         });

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     Settings, answer,
-    body::{self, Body, Limited, Problem},
+    body::{self, Body, Limited, Problem, Room, Share},
     client::{Client, Id, Peer},
     connection::{Busy, Pulse},
     meter::Meter,
@@ -43,6 +43,8 @@ pub struct Edge {
     pub limiter: Option<Limiter>,
     /// Counts requests that no plugin saw.
     pub unrouted: Meter,
+    /// For bodies that are held.
+    pub room: Arc<Room>,
     /// Guests that go on after their answer.
     pub tasks: TaskTracker,
 }
@@ -62,6 +64,8 @@ pub struct Connection {
 struct Exchange<'a> {
     parts: Parts,
     payload: Payload,
+    /// The room that it takes.
+    share: Share,
     client: Client<'a>,
     id: &'a Id,
     /// The size of its head, in bytes.
@@ -105,6 +109,7 @@ impl Connection {
         let mut exchange = Exchange {
             parts,
             payload: Payload::Arriving(body),
+            share: Share::default(),
             client,
             id: &id,
             size,
@@ -195,7 +200,9 @@ impl Edge {
         if matches!(binding.generation.offered().http, Some(Form::Wasi02 | Form::Wasi03)) {
             return Ok(());
         }
-        let body = body::collect(body, most, self.settings.body_timeout()).await;
+        let timeout = self.settings.body_timeout();
+        let share = &mut exchange.share;
+        let body = body::collect(body, most, timeout, &self.room, share).await;
         let body = body.map_err(|problem| {
             tracing::debug!(id = exchange.id.as_str(), ?problem, "a body did not arrive");
             match problem {
@@ -203,6 +210,7 @@ impl Edge {
                 Problem::Slow => {
                     Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive")
                 }
+                Problem::Crowded => Refusal::unavailable("too many bodies arrive at once"),
                 Problem::Broken => Refusal::bad_request("the body is broken"),
             }
         })?;
