@@ -1,11 +1,11 @@
-//! Compiled components on disk, and the threads that compile them.
+//! Compiled components on disk, and how they come to be compiled.
 //!
 //! ```text
 //!  bytes ── compile ── temporary file ── map ──▶ Component
 //!                           └── sync, rename to its name
 //! ```
 //! Nobody waits for the disk: code runs from the temporary file until that is safe and has its
-//! name. All of it happens on the compilers' threads, away from those that serve.
+//! name. All of it happens on threads of its own, away from those that serve.
 //!
 //! An AOT file is native code: whoever can write one owns the host. So the directory must belong
 //! to the user that runs the host and be closed to everybody else. Files are named by the digest
@@ -24,13 +24,16 @@ use std::{
 };
 
 use tempfile::NamedTempFile;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use wasmtime::{Engine, component::Component};
 
 /// Where compiled components lie.
 pub struct Cache {
     dir: PathBuf,
-    compilers: rayon::ThreadPool,
+    /// Threads for each compilation.
+    threads: usize,
+    /// One for each compilation.
+    turns: Arc<Semaphore>,
     timeout: Duration,
     fresh: Arc<Fresh>,
 }
@@ -68,6 +71,8 @@ pub enum Error {
 
 /// How much lower than the serving threads' the compilers' priority is, in steps of `nice`.
 const NICE: i32 = 10;
+/// Components that are compiled at a time. One that is small need not wait for one that is large.
+const COMPILATIONS: usize = 2;
 /// What a file is called before it has its name, with random letters after it.
 const UNNAMED: &str = ".unnamed-";
 /// That takes as long as a disk needs to sync. A file that is older was left behind by a host
@@ -78,26 +83,16 @@ const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 const MAX_FRESH: usize = 64;
 
 impl Cache {
-    /// Open a directory, made if it is missing, with its compiler threads.
+    /// Open a directory, made if it is missing. `threads` compile a component; 0: as many as fit
+    /// the machine.
     pub fn open(dir: PathBuf, threads: usize, timeout: Duration) -> Result<Self, Error> {
         let io = |source| Error::Io { path: dir.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(io)?;
         check_owner(&dir)?;
         remove_left_behind(&dir).map_err(io)?;
         let threads = if threads == 0 { some_threads() } else { threads };
-        let compilers = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("compiler-{index}"))
-            .start_handler(|_| {
-                // On Linux a process id of zero means the calling thread.
-                let _ = rustix::process::setpriority_process(None, NICE);
-            })
-            // A panic has been reported, and whoever waits is told. Unhandled it would end the
-            // host.
-            .panic_handler(drop)
-            .build()
-            .map_err(|error| io(io::Error::other(error)))?;
-        Ok(Self { dir, compilers, timeout, fresh: Arc::default() })
+        let turns = Arc::new(Semaphore::new(COMPILATIONS));
+        Ok(Self { dir, threads, turns, timeout, fresh: Arc::default() })
     }
 
     /// The component from its AOT file, if there is one. `digest` names the bytes it was compiled
@@ -119,19 +114,46 @@ impl Cache {
     ) -> Result<Component, Error> {
         let (path, fresh, engine) = (self.path(engine, digest), self.fresh.clone(), engine.clone());
         let (done, compiled) = oneshot::channel();
-        self.compilers.spawn(move || match compile(&engine, bytes.as_ref(), &path) {
+        let job = move || match compile(&engine, bytes.as_ref(), &path) {
             Ok((component, file)) => {
                 fresh.insert(path.clone(), component.clone());
                 let _ = done.send(Ok(component));
                 name(file, &path, &fresh);
             }
             Err(error) => drop(done.send(Err(error))),
-        });
-        match tokio::time::timeout(self.timeout, compiled).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(Error::Compile("the compiler panicked".into())),
+        };
+        let compiling = async {
+            self.start(job).await?;
+            compiled.await.unwrap_or_else(|_| Err(Error::Compile("the compiler panicked".into())))
+        };
+        match tokio::time::timeout(self.timeout, compiling).await {
+            Ok(outcome) => outcome,
             Err(_) => Err(Error::Timeout(self.timeout)),
         }
+    }
+
+    /// Start a job when it is its turn, on threads of its own: wasmtime hands them one function
+    /// after the other, and among those of a large component a small one would be the last.
+    async fn start(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        let turn = self.turns.clone().acquire_owned().await;
+        let compilers = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .thread_name(|index| format!("compiler-{index}"))
+            .start_handler(|_| {
+                // On Linux a process id of zero means the calling thread.
+                let _ = rustix::process::setpriority_process(None, NICE);
+            })
+            // A panic has been reported, and whoever waits is told. Unhandled it would end the
+            // host.
+            .panic_handler(drop)
+            .build()
+            .map_err(|error| Error::Compile(format!("no threads to compile with: {error}")))?;
+        // The threads end with the job.
+        compilers.spawn(move || {
+            let _turn = turn;
+            job();
+        });
+        Ok(())
     }
 
     fn path(&self, engine: &Engine, digest: &blake3::Hash) -> PathBuf {
@@ -265,125 +287,4 @@ fn map(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
-
-    fn open(dir: &Path) -> Result<Cache, Error> {
-        Cache::open(dir.to_owned(), 1, Duration::from_secs(60))
-    }
-
-    /// The only compiler is free again when the file has its name.
-    fn until_named(cache: &Cache) {
-        cache.compilers.install(|| assert!(cache.fresh.lock().is_empty()));
-    }
-
-    /// What is in the directory.
-    fn names(dir: &Path) -> Vec<String> {
-        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name();
-        let names = fs::read_dir(dir).unwrap().map(name);
-        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    #[tokio::test]
-    async fn a_component_is_there_at_once_and_again_after_its_file_was_broken() {
-        let dir = tempfile::tempdir().unwrap();
-        let cache = open(dir.path()).unwrap();
-        let engine = Engine::default();
-        let digest = blake3::hash(EMPTY);
-        assert!(cache.stored(&engine, &digest).is_none());
-        for _ in 0..2 {
-            cache.compile(&engine, &digest, EMPTY).await.unwrap();
-            assert!(cache.stored(&engine, &digest).is_some());
-            until_named(&cache);
-            assert!(cache.stored(&engine, &digest).is_some());
-            assert_eq!(names(dir.path()).len(), 1);
-            fs::write(cache.path(&engine, &digest), b"not native code").unwrap();
-            assert!(cache.stored(&engine, &digest).is_none());
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_no_component_does_not_compile_and_leaves_no_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let cache = open(dir.path()).unwrap();
-        let bytes = b"\0asm\x0d\0\x01\0\xff";
-        let outcome = cache.compile(&Engine::default(), &blake3::hash(bytes), bytes).await;
-        assert!(matches!(outcome, Err(Error::Compile(_))));
-        assert!(names(dir.path()).is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_component_that_several_compile_at_once_is_stored_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(dir.path().to_owned(), 4, Duration::from_secs(60)).unwrap();
-        let (engine, digest) = (Engine::default(), blake3::hash(EMPTY));
-        let compile = |_| cache.compile(&engine, &digest, EMPTY);
-        for outcome in futures_util::future::join_all((0..16).map(compile)).await {
-            outcome.unwrap();
-        }
-        // Waits for the compilers, which end when all that they do has ended.
-        let (fresh, path) = (cache.fresh.clone(), cache.path(&engine, &digest));
-        cache.compilers.broadcast(|_| ());
-        assert!(fresh.lock().is_empty());
-        assert_eq!(names(dir.path()), [path.file_name().unwrap().to_str().unwrap()]);
-        assert!(cache.stored(&engine, &digest).is_some());
-    }
-
-    #[tokio::test]
-    async fn components_whose_files_cannot_be_named_are_kept_in_memory_but_not_for_ever() {
-        let dir = tempfile::tempdir().unwrap();
-        let cache = open(dir.path()).unwrap();
-        let engine = Engine::default();
-        let digests: Vec<_> = (0..=MAX_FRESH).map(|n| blake3::hash(&n.to_le_bytes())).collect();
-        for digest in &digests {
-            // No file can take the place of a directory.
-            fs::create_dir(cache.path(&engine, digest)).unwrap();
-            cache.compile(&engine, digest, EMPTY).await.unwrap();
-        }
-        cache.compilers.install(|| ());
-        assert!(cache.stored(&engine, &digests[0]).is_none());
-        assert!(digests[1..].iter().all(|digest| cache.stored(&engine, digest).is_some()));
-        assert!(names(dir.path()).iter().all(|name| name.ends_with(".cwasm")));
-        // What can be named again is.
-        fs::remove_dir(cache.path(&engine, &digests[1])).unwrap();
-        cache.compile(&engine, &digests[1], EMPTY).await.unwrap();
-        cache.compilers.install(|| assert_eq!(cache.fresh.lock().len(), MAX_FRESH - 1));
-    }
-
-    #[tokio::test]
-    async fn a_compiler_that_panics_takes_nobody_with_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let cache = open(dir.path()).unwrap();
-        cache.compilers.spawn(|| panic!("a bug"));
-        let digest = blake3::hash(EMPTY);
-        cache.compile(&Engine::default(), &digest, EMPTY).await.unwrap();
-    }
-
-    #[test]
-    fn files_that_were_left_behind_without_names_are_removed_once_nobody_can_be_at_them() {
-        let dir = tempfile::tempdir().unwrap();
-        let hour_ago = std::time::SystemTime::now() - LEFT_BEHIND - Duration::from_secs(1);
-        let files = [".unnamed-old", ".unnamed-new", "0-1.cwasm", "of another"];
-        for name in files {
-            let file = fs::File::create(dir.path().join(name)).unwrap();
-            file.set_modified(hour_ago).unwrap();
-        }
-        fs::write(dir.path().join(".unnamed-new"), "").unwrap();
-        open(dir.path()).unwrap();
-        assert_eq!(names(dir.path()), [".unnamed-new", "0-1.cwasm", "of another"]);
-    }
-
-    #[test]
-    fn a_directory_that_others_may_write_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let error = open(dir.path()).err().unwrap().to_string();
-        assert!(error.contains("mode 777"), "{error}");
-    }
-}
+mod tests;

@@ -26,8 +26,8 @@ pub struct Settings {
     pub max_component: Bytes,
     /// The longest a compilation may take.
     pub compile_timeout: Millis,
-    /// Threads that compile; 0: half the cores, but two where there are two. They run at low
-    /// priority.
+    /// Threads that compile a component; 0: half the cores, but two where there are two. They run
+    /// at low priority. Two components are compiled at a time.
     pub compile_threads: usize,
     /// How often running guests are looked at: the grain of deadlines, and the longest a guest
     /// keeps a thread before others get their turn.

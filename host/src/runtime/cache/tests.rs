@@ -1,0 +1,140 @@
+//! The cache with a directory of its own, and a component of nothing.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+
+fn open(dir: &Path) -> Result<Cache, Error> {
+    Cache::open(dir.to_owned(), 1, Duration::from_secs(60))
+}
+
+/// A turn ends when the file has its name.
+async fn until_named(cache: &Cache) {
+    drop(cache.turns.acquire_many(COMPILATIONS as u32).await.unwrap());
+}
+
+/// What is in the directory.
+fn names(dir: &Path) -> Vec<String> {
+    let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name();
+    let names = fs::read_dir(dir).unwrap().map(name);
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_component_is_there_at_once_and_again_after_its_file_was_broken() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).unwrap();
+    let engine = Engine::default();
+    let digest = blake3::hash(EMPTY);
+    assert!(cache.stored(&engine, &digest).is_none());
+    for _ in 0..2 {
+        cache.compile(&engine, &digest, EMPTY).await.unwrap();
+        assert!(cache.stored(&engine, &digest).is_some());
+        until_named(&cache).await;
+        assert!(cache.fresh.lock().is_empty());
+        assert!(cache.stored(&engine, &digest).is_some());
+        assert_eq!(names(dir.path()).len(), 1);
+        fs::write(cache.path(&engine, &digest), b"not native code").unwrap();
+        assert!(cache.stored(&engine, &digest).is_none());
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_component_does_not_compile_and_leaves_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).unwrap();
+    let bytes = b"\0asm\x0d\0\x01\0\xff";
+    let outcome = cache.compile(&Engine::default(), &blake3::hash(bytes), bytes).await;
+    assert!(matches!(outcome, Err(Error::Compile(_))));
+    assert!(names(dir.path()).is_empty());
+}
+
+#[tokio::test]
+async fn a_component_that_several_compile_at_once_is_stored_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).unwrap();
+    let (engine, digest) = (Engine::default(), blake3::hash(EMPTY));
+    let compile = |_| cache.compile(&engine, &digest, EMPTY);
+    for outcome in futures_util::future::join_all((0..16).map(compile)).await {
+        outcome.unwrap();
+    }
+    until_named(&cache).await;
+    assert!(cache.fresh.lock().is_empty());
+    let path = cache.path(&engine, &digest);
+    assert_eq!(names(dir.path()), [path.file_name().unwrap().to_str().unwrap()]);
+    assert!(cache.stored(&engine, &digest).is_some());
+}
+
+#[tokio::test]
+async fn components_whose_files_cannot_be_named_are_kept_in_memory_but_not_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).unwrap();
+    let engine = Engine::default();
+    let digests: Vec<_> = (0..=MAX_FRESH).map(|n| blake3::hash(&n.to_le_bytes())).collect();
+    for digest in &digests {
+        // No file can take the place of a directory.
+        fs::create_dir(cache.path(&engine, digest)).unwrap();
+        cache.compile(&engine, digest, EMPTY).await.unwrap();
+    }
+    until_named(&cache).await;
+    assert!(cache.stored(&engine, &digests[0]).is_none());
+    assert!(digests[1..].iter().all(|digest| cache.stored(&engine, digest).is_some()));
+    assert!(names(dir.path()).iter().all(|name| name.ends_with(".cwasm")));
+    // What can be named again is.
+    fs::remove_dir(cache.path(&engine, &digests[1])).unwrap();
+    cache.compile(&engine, &digests[1], EMPTY).await.unwrap();
+    until_named(&cache).await;
+    assert_eq!(cache.fresh.lock().len(), MAX_FRESH - 1);
+}
+
+#[tokio::test]
+async fn a_compiler_that_panics_takes_nobody_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).unwrap();
+    for _ in 0..=COMPILATIONS {
+        cache.start(|| panic!("a bug")).await.unwrap();
+    }
+    let digest = blake3::hash(EMPTY);
+    cache.compile(&Engine::default(), &digest, EMPTY).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_compilation_that_takes_long_does_not_hold_up_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).unwrap();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let waits = move || {
+        let _ = ended.recv();
+    };
+    cache.start(waits).await.unwrap();
+    let digest = blake3::hash(EMPTY);
+    cache.compile(&Engine::default(), &digest, EMPTY).await.unwrap();
+    drop(end);
+    until_named(&cache).await;
+}
+
+#[test]
+fn files_that_were_left_behind_without_names_are_removed_once_nobody_can_be_at_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let hour_ago = std::time::SystemTime::now() - LEFT_BEHIND - Duration::from_secs(1);
+    let files = [".unnamed-old", ".unnamed-new", "0-1.cwasm", "of another"];
+    for name in files {
+        let file = fs::File::create(dir.path().join(name)).unwrap();
+        file.set_modified(hour_ago).unwrap();
+    }
+    fs::write(dir.path().join(".unnamed-new"), "").unwrap();
+    open(dir.path()).unwrap();
+    assert_eq!(names(dir.path()), [".unnamed-new", "0-1.cwasm", "of another"]);
+}
+
+#[test]
+fn a_directory_that_others_may_write_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let error = open(dir.path()).err().unwrap().to_string();
+    assert!(error.contains("mode 777"), "{error}");
+}
