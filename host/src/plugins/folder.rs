@@ -1,7 +1,8 @@
 //! The plugin directory: `<name>.wasm` files, each perhaps with a sidecar `<name>.toml`.
 //!
 //! It is listed once; after that only the files are looked at that have changed, so that a drop
-//! beside thousands of plugins costs what it costs beside none.
+//! beside thousands of plugins costs what it costs beside none. What one file has come to says
+//! nothing about another, which may be half written: each is looked at when it has settled itself.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +19,10 @@ use super::changes::{Changes, Settled};
 pub struct Folder {
     dir: PathBuf,
     changes: Changes,
-    known: BTreeMap<PathBuf, Source>,
+    /// Components and sidecars as they were when they had settled.
+    settled: BTreeMap<PathBuf, Stamp>,
+    /// Components as they were told.
+    told: BTreeMap<PathBuf, Source>,
     /// Components that are links, or have a link for a sidecar, with what these lead to.
     links: BTreeMap<PathBuf, Vec<PathBuf>>,
 }
@@ -42,10 +46,21 @@ type Stamp = (u64, u64, u64, i64, i64);
 impl Source {
     /// A component outside a watched directory.
     pub fn at(wasm: PathBuf) -> io::Result<Self> {
-        let sidecar = wasm.with_extension("toml");
-        let of_sidecar = stamp(&sidecar).ok();
-        let sidecar = of_sidecar.is_some().then_some(sidecar);
-        Ok(Self { stamp: (stamp(&wasm)?, of_sidecar), wasm, sidecar })
+        let of_sidecar = stamp(&wasm.with_extension("toml")).ok();
+        Ok(Self::new(stamp(&wasm)?, of_sidecar, wasm))
+    }
+
+    fn new(of_wasm: Stamp, of_sidecar: Option<Stamp>, wasm: PathBuf) -> Self {
+        let sidecar = of_sidecar.map(|_| wasm.with_extension("toml"));
+        Self { wasm, sidecar, stamp: (of_wasm, of_sidecar) }
+    }
+
+    /// Whether its files are still what they were. What has been read of others may be half of
+    /// something.
+    pub fn is_current(&self) -> bool {
+        let of_sidecar = self.sidecar.as_deref().map(stamp).transpose();
+        let now = stamp(&self.wasm).and_then(|of_wasm| Ok((of_wasm, of_sidecar?)));
+        now.is_ok_and(|now| now == self.stamp)
     }
 
     /// The file's name without `.wasm`.
@@ -80,13 +95,20 @@ impl Folder {
         let dir = std::path::absolute(&dir)?;
         let mut changes = Changes::new(false)?;
         changes.watch(&[dir.clone()].into());
-        Ok(Self { dir, changes, known: BTreeMap::new(), links: BTreeMap::new() })
+        Ok(Self {
+            dir,
+            changes,
+            settled: BTreeMap::new(),
+            told: BTreeMap::new(),
+            links: BTreeMap::new(),
+        })
     }
 
     /// List the directory and tell what differs from what was told before. A missing directory
     /// has no components. A file that is being written counts as what it was before.
     pub fn scan(&mut self) -> io::Result<Difference> {
-        let mut paths: BTreeSet<PathBuf> = self.known.keys().cloned().collect();
+        let known = self.settled.keys().filter_map(|path| component_of(path));
+        let mut paths: BTreeSet<PathBuf> = known.collect();
         match fs::read_dir(&self.dir) {
             Ok(entries) => {
                 for entry in entries {
@@ -99,20 +121,18 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        Ok(self.look_at(paths))
+        Ok(self.look_at(paths, None))
     }
 
     /// Wait until something in the directory, or behind a link in it, has changed, and tell what
     /// differs: perhaps nothing. Cancel safe.
     pub async fn changed(&mut self) -> io::Result<Difference> {
-        let touched = match self.changes.next().await {
-            Settled::Paths(paths) => self.components_of(&paths),
-            Settled::Everything => None,
-        };
-        match touched {
-            Some(components) => Ok(self.look_at(components)),
-            None => self.scan(),
+        if let Settled::Paths(paths) = self.changes.next().await
+            && let Some(components) = self.components_of(&paths)
+        {
+            return Ok(self.look_at(components, Some(&paths)));
         }
+        self.scan()
     }
 
     /// The components that these paths belong to; `None` where that cannot be told.
@@ -131,8 +151,13 @@ impl Folder {
         Some(found)
     }
 
-    fn look_at(&mut self, components: BTreeSet<PathBuf>) -> Difference {
-        let look = |wasm| self.look(wasm);
+    /// What has become of these components, where these paths have settled, or all have.
+    fn look_at(
+        &mut self,
+        components: BTreeSet<PathBuf>,
+        paths: Option<&BTreeSet<PathBuf>>,
+    ) -> Difference {
+        let look = |wasm| self.look(wasm, paths);
         let difference = components.into_iter().filter_map(look).collect();
         let targets = self.links.values().flatten();
         let parents = targets.filter_map(|target| target.parent()).map(Path::to_owned);
@@ -141,26 +166,51 @@ impl Folder {
     }
 
     /// What has become of one component, if anything has.
-    fn look(&mut self, wasm: PathBuf) -> Option<(PathBuf, Option<Source>)> {
-        let files = [wasm.clone(), wasm.with_extension("toml")];
-        let targets: Vec<_> = files.iter().filter_map(|path| target(path)).collect();
-        let open = files.iter().chain(&targets).any(|path| self.changes.is_open(path));
+    fn look(
+        &mut self,
+        wasm: PathBuf,
+        paths: Option<&BTreeSet<PathBuf>>,
+    ) -> Option<(PathBuf, Option<Source>)> {
+        let sidecar = wasm.with_extension("toml");
+        let mut targets = Vec::new();
+        let mut open = false;
+        for path in [&wasm, &sidecar] {
+            let target = target(path);
+            let has_settled = target.is_some() || paths.is_none_or(|paths| paths.contains(path));
+            if [Some(path), target.as_ref()].iter().flatten().any(|path| self.changes.is_open(path))
+            {
+                open = true;
+            } else if has_settled {
+                self.note(path);
+            }
+            targets.extend(target);
+        }
         if targets.is_empty() {
             self.links.remove(&wasm);
         } else {
             self.links.insert(wasm.clone(), targets);
         }
-        if open {
-            return None;
-        }
-        // A file that went away between the listing and now is simply not there.
-        let found = Source::at(wasm.clone()).ok();
-        if self.known.get(&wasm) == found.as_ref() {
+        if open { None } else { self.tell(wasm, &sidecar) }
+    }
+
+    /// Note how a file has settled. One that went away meanwhile is simply not there.
+    fn note(&mut self, path: &Path) {
+        match stamp(path) {
+            Ok(stamp) => self.settled.insert(path.to_owned(), stamp),
+            Err(_) => self.settled.remove(path),
+        };
+    }
+
+    fn tell(&mut self, wasm: PathBuf, sidecar: &Path) -> Option<(PathBuf, Option<Source>)> {
+        let of_sidecar = self.settled.get(sidecar).copied();
+        let of_wasm = self.settled.get(&wasm);
+        let found = of_wasm.map(|&of_wasm| Source::new(of_wasm, of_sidecar, wasm.clone()));
+        if self.told.get(&wasm) == found.as_ref() {
             return None;
         }
         match &found {
-            Some(source) => self.known.insert(wasm.clone(), source.clone()),
-            None => self.known.remove(&wasm),
+            Some(source) => self.told.insert(wasm.clone(), source.clone()),
+            None => self.told.remove(&wasm),
         };
         Some((wasm, found))
     }
@@ -235,6 +285,31 @@ mod tests {
         let found: Vec<_> = folder.scan().unwrap().into_values().flatten().collect();
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((found[0].stem(), &found[0].sidecar), ("a", &None));
+    }
+
+    #[tokio::test]
+    async fn what_has_settled_says_nothing_about_the_file_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(dir.path().to_owned()).unwrap();
+        // Nobody watches, so nothing is known of a file but what the test tells.
+        folder.changes.watch(&BTreeSet::new());
+        let (wasm, toml) = (dir.path().join("a.wasm"), dir.path().join("a.toml"));
+        let mut settle = |path: &Path| {
+            folder.look(wasm.clone(), Some(&[path.to_owned()].into())).map(|(_, found)| found)
+        };
+        fs::write(&toml, "").unwrap();
+        fs::write(&wasm, "ha").unwrap();
+        assert_eq!(settle(&toml), None, "it may be half written");
+        fs::write(&wasm, "half").unwrap();
+        let first = settle(&wasm).unwrap().unwrap();
+        assert!(first.is_current() && first.sidecar.is_some());
+        fs::write(&toml, "name = \"a\"").unwrap();
+        fs::write(&wasm, "ha").unwrap();
+        let second = settle(&toml).unwrap().unwrap();
+        assert!(!second.is_current());
+        assert!(settle(&wasm).unwrap().unwrap().is_current());
+        fs::remove_file(&wasm).unwrap();
+        assert_eq!(settle(&wasm), Some(None));
     }
 
     #[tokio::test]

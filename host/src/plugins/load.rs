@@ -6,7 +6,7 @@
 //! ```
 //! A failure at any step is the reason that people see; nothing has changed for anybody then.
 
-use std::{collections::HashSet, fs, sync::Arc};
+use std::{collections::HashSet, fs, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail, ensure};
 
@@ -15,6 +15,7 @@ use crate::{
     backends::log::{self, Log},
     capabilities::{Capabilities, Plugin},
     manifest::{self, Manifest, section},
+    quantity::Bytes,
     runtime::{Code, Runtime, exports::Offered, inspect},
 };
 
@@ -50,6 +51,14 @@ pub struct Loaded {
     pub code: Code,
     /// Whether it had to be compiled.
     pub compiled: bool,
+}
+
+/// A component or its sidecar was written to since it was found, so that what was read may be
+/// half of something. Once it has settled it is found again.
+#[derive(Debug, thiserror::Error)]
+#[error("{} or its sidecar changed while it was read; wait until it is written", file.display())]
+pub struct Unsettled {
+    file: PathBuf,
 }
 
 impl Loader {
@@ -94,19 +103,7 @@ impl Loader {
     pub async fn read(&self, source: &Source) -> anyhow::Result<Component> {
         let limit = self.runtime.settings().max_component;
         let source = source.clone();
-        let read = move || {
-            let size = fs::metadata(&source.wasm).with_context(|| at(&source))?.len();
-            ensure!(
-                size <= limit.0,
-                "{} has {size} bytes, more than `[runtime] max-component` = {limit} allows",
-                source.wasm.display()
-            );
-            let bytes = fs::read(&source.wasm).with_context(|| at(&source))?;
-            let surface = inspect::surface(&bytes).with_context(|| at(&source))?;
-            let manifest = manifest(&bytes, &source)?;
-            Ok(Component { digest: blake3::hash(&bytes), bytes, manifest, surface })
-        };
-        tokio::task::spawn_blocking(read).await?
+        tokio::task::spawn_blocking(move || read(&source, limit)).await?
     }
 
     async fn create_topics(&self, manifest: &Manifest) -> anyhow::Result<()> {
@@ -119,6 +116,26 @@ impl Loader {
         }
         Ok(())
     }
+}
+
+/// Read a component and its manifest. Whatever comes of it is nothing if they were written to.
+fn read(source: &Source, limit: Bytes) -> anyhow::Result<Component> {
+    let component = component(source, limit);
+    ensure!(source.is_current(), Unsettled { file: source.wasm.clone() });
+    component
+}
+
+fn component(source: &Source, limit: Bytes) -> anyhow::Result<Component> {
+    let size = fs::metadata(&source.wasm).with_context(|| at(source))?.len();
+    ensure!(
+        size <= limit.0,
+        "{} has {size} bytes, more than `[runtime] max-component` = {limit} allows",
+        source.wasm.display()
+    );
+    let bytes = fs::read(&source.wasm).with_context(|| at(source))?;
+    let surface = inspect::surface(&bytes).with_context(|| at(source))?;
+    let manifest = manifest(&bytes, source)?;
+    Ok(Component { digest: blake3::hash(&bytes), bytes, manifest, surface })
 }
 
 /// The manifest of a component: the sidecar, else what is embedded, else a default with the file's name.
@@ -196,6 +213,25 @@ mod tests {
             let lines: Vec<_> = refusal.lines().collect();
             assert!(lines.len() == 2 && !refusal.contains('\u{1b}'), "{refusal:?}");
         }
+    }
+
+    #[test]
+    fn what_was_read_of_files_that_changed_is_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wasm");
+        fs::write(&path, EMPTY).unwrap();
+        fs::write(path.with_extension("toml"), "name = \"a\"").unwrap();
+        let read = |source: &Source| read(source, Bytes(1 << 20));
+        let source = Source::at(path.clone()).unwrap();
+        assert_eq!(read(&source).unwrap().manifest.name, "a");
+        fs::write(path.with_extension("toml"), "name = \"a").unwrap();
+        assert!(read(&source).err().unwrap().is::<Unsettled>());
+        let source = Source::at(path.clone()).unwrap();
+        assert!(!read(&source).err().unwrap().is::<Unsettled>());
+        fs::write(&path, &EMPTY[1..]).unwrap();
+        assert!(read(&source).err().unwrap().is::<Unsettled>());
+        fs::remove_file(&path).unwrap();
+        assert!(read(&source).err().unwrap().is::<Unsettled>());
     }
 
     #[test]

@@ -17,7 +17,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Check, Watch, folder::Folder, load::Loader, meters::Meters, status::Status, swap::Shared,
+    Check, Watch,
+    folder::Folder,
+    load::{Loader, Unsettled},
+    meters::Meters,
+    status::Status,
+    swap::Shared,
 };
 
 /// Failures that pass by themselves, a database that is away for example, are tried again after
@@ -141,8 +146,10 @@ impl Shared {
                     Ok(())
                 }
             };
-            if let Err(error) = &outcome {
-                self.note_failure(&path, error);
+            match &outcome {
+                Ok(()) => {}
+                Err(error) if error.is::<Unsettled>() => tracing::info!("{error}"),
+                Err(error) => self.note_failure(&path, error),
             }
             self.settle(&path);
             self.tell_if_ready(Some(&path));
