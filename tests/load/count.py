@@ -18,6 +18,9 @@ import time
 import urllib.parse
 import urllib.request
 
+# The counters keep this many bytes of a longer key, without a letter that would be cut in two.
+LONGEST_KEY = 512
+
 LINE = re.compile(r'(?P<ip>\S+) \S+ \S+ \[[^\]]*\] "\S+ (?P<target>\S+)[^"]*"')
 
 
@@ -27,6 +30,11 @@ def kind_of(path):
     if not segments:
         return "/"
     return urllib.parse.unquote_to_bytes(segments[-1]).decode("utf-8", "replace")
+
+
+def key_of(text):
+    """A text as the counters keep it."""
+    return text.encode()[:LONGEST_KEY].decode("utf-8", "ignore")
 
 
 def events(file):
@@ -60,10 +68,10 @@ def count(file, mmdb):
     total = 0
     for kind, action, text, ip in events(file):
         total += 1
-        kinds[f"{kind}[{action}]" if action else kind] += 1
+        kinds[key_of(f"{kind}[{action}]" if action else kind)] += 1
         ips[ip] += 1
         if text and (kind, action) == ("offr", "preview"):
-            searches[text] += 1
+            searches[key_of(text)] += 1
     metadata = collections.Counter({f"ip[{ip}]": times for ip, times in ips.items()})
     if mmdb:
         for country, times in countries_of(ips, mmdb).items():
