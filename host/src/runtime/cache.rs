@@ -24,7 +24,7 @@ use std::{
 };
 
 use tempfile::NamedTempFile;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use wasmtime::{Engine, component::Component};
 
 /// Where compiled components lie.
@@ -104,8 +104,9 @@ impl Cache {
         fresh.or_else(|| open_file(engine, &path))
     }
 
-    /// Compile a component and keep its AOT file. A compilation that takes too long is abandoned:
-    /// it ends on its own thread, but nobody waits for it.
+    /// Compile a component and keep its AOT file, once there is a turn. A compilation that takes
+    /// too long from then on is abandoned: it ends on its own threads, but nobody waits for it, and
+    /// another may begin.
     pub async fn compile(
         &self,
         engine: &Engine,
@@ -114,28 +115,24 @@ impl Cache {
     ) -> Result<Component, Error> {
         let (path, fresh, engine) = (self.path(engine, digest), self.fresh.clone(), engine.clone());
         let (done, compiled) = oneshot::channel();
-        let job = move || match compile(&engine, bytes.as_ref(), &path) {
-            Ok((component, file)) => {
-                fresh.insert(path.clone(), component.clone());
-                let _ = done.send(Ok(component));
-                name(file, &path, &fresh);
+        let job = move || compile_and_name(&engine, bytes.as_ref(), &path, &fresh, done);
+        let turn = self.start(job).await?;
+        match tokio::time::timeout(self.timeout, compiled).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Error::Compile("the compiler panicked".into())),
+            Err(_) => {
+                turn.give_up();
+                Err(Error::Timeout(self.timeout))
             }
-            Err(error) => drop(done.send(Err(error))),
-        };
-        let compiling = async {
-            self.start(job).await?;
-            compiled.await.unwrap_or_else(|_| Err(Error::Compile("the compiler panicked".into())))
-        };
-        match tokio::time::timeout(self.timeout, compiling).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Error::Timeout(self.timeout)),
         }
     }
 
     /// Start a job when it is its turn, on threads of its own: wasmtime hands them one function
     /// after the other, and among those of a large component a small one would be the last.
-    async fn start(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-        let turn = self.turns.clone().acquire_owned().await;
+    async fn start(&self, job: impl FnOnce() + Send + 'static) -> Result<Turn, Error> {
+        // Never closed.
+        let permit = self.turns.clone().acquire_owned().await.ok();
+        let turn = Turn(Arc::new(Mutex::new(permit)));
         let compilers = rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads)
             .thread_name(|index| format!("compiler-{index}"))
@@ -149,17 +146,28 @@ impl Cache {
             .build()
             .map_err(|error| Error::Compile(format!("no threads to compile with: {error}")))?;
         // The threads end with the job.
+        let until_done = turn.clone();
         compilers.spawn(move || {
-            let _turn = turn;
+            let _until_done = until_done;
             job();
         });
-        Ok(())
+        Ok(turn)
     }
 
     fn path(&self, engine: &Engine, digest: &blake3::Hash) -> PathBuf {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         self.dir.join(format!("{}-{:016x}.cwasm", digest.to_hex(), hasher.finish()))
+    }
+}
+
+/// The right to compile, which lasts until the job has ended or was given up.
+#[derive(Clone)]
+struct Turn(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Turn {
+    fn give_up(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -184,6 +192,24 @@ impl Fresh {
 
     fn remove(&self, path: &Path) {
         self.lock().retain(|(known, _)| known != path);
+    }
+}
+
+/// Compile, tell whoever waits, and then look after the file.
+fn compile_and_name(
+    engine: &Engine,
+    bytes: &[u8],
+    path: &Path,
+    fresh: &Fresh,
+    done: oneshot::Sender<Result<Component, Error>>,
+) {
+    match compile(engine, bytes, path) {
+        Ok((component, file)) => {
+            fresh.insert(path.to_owned(), component.clone());
+            let _ = done.send(Ok(component));
+            name(file, path, fresh);
+        }
+        Err(error) => drop(done.send(Err(error))),
     }
 }
 

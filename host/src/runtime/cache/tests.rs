@@ -1,6 +1,6 @@
 //! The cache with a directory of its own, and a component of nothing.
 
-use std::os::unix::fs::PermissionsExt;
+use std::{fmt::Write as _, os::unix::fs::PermissionsExt};
 
 use super::*;
 
@@ -137,4 +137,35 @@ fn a_directory_that_others_may_write_is_refused() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let error = open(dir.path()).err().unwrap().to_string();
     assert!(error.contains("mode 777"), "{error}");
+}
+
+/// A component that takes the compiler seconds: one function with very many branches.
+fn tangled(branches: usize) -> Vec<u8> {
+    let mut body = String::new();
+    for number in 0..branches {
+        let (a, b, c) = (number % 50, number % 47, number % 43);
+        write!(
+            body,
+            "(if (local.get {a}) (then
+                (local.set {b} (i32.mul (local.get {c}) (i32.const {number})))))"
+        )
+        .unwrap();
+    }
+    let params = "i32 ".repeat(50);
+    let function = format!("(func (export \"f\") (param {params}) {body})");
+    wat::parse_str(format!("(component (core module {function}))")).unwrap()
+}
+
+#[tokio::test]
+async fn components_that_compile_for_too_long_keep_no_other_from_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::open(dir.path().to_owned(), 1, Duration::from_millis(400)).unwrap();
+    let engine = Engine::default();
+    let compile = async |component: Vec<u8>| {
+        cache.compile(&engine, &blake3::hash(&component), component).await
+    };
+    let (long, longer, short) =
+        tokio::join!(compile(tangled(40_000)), compile(tangled(40_001)), compile(EMPTY.to_vec()));
+    assert!(matches!((long, longer), (Err(Error::Timeout(_)), Err(Error::Timeout(_)))));
+    short.unwrap();
 }
