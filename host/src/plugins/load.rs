@@ -6,7 +6,7 @@
 //! ```
 //! A failure at any step is the reason that people see; nothing has changed for anybody then.
 
-use std::{collections::HashSet, fs, path::PathBuf, sync::Arc};
+use std::{collections::HashSet, fmt::Display, fs, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail, ensure};
 
@@ -16,7 +16,7 @@ use crate::{
     capabilities::{Capabilities, Plugin},
     manifest::{self, Manifest, section},
     quantity::Bytes,
-    runtime::{Code, Runtime, exports::Offered, inspect},
+    runtime::{Code, Runtime, Settings, exports::Offered, inspect},
 };
 
 /// Makes generations.
@@ -73,6 +73,7 @@ impl Loader {
     /// whether it exports what its manifest wants started.
     pub async fn compile(&self, component: Component, source: &Source) -> anyhow::Result<Loaded> {
         let Component { bytes, digest, manifest, surface } = component;
+        check_limits(&manifest, self.runtime.settings())?;
         let (code, compiled) =
             self.runtime.load(surface.dialect, &digest, bytes).await.with_context(|| at(source))?;
         let offered = code.offered();
@@ -161,6 +162,29 @@ fn default_manifest(source: &Source) -> anyhow::Result<Manifest> {
     Ok(Manifest::default_for(name))
 }
 
+/// A manifest may not ask for more than the operator gives any plugin.
+fn check_limits(manifest: &Manifest, most: &Settings) -> anyhow::Result<()> {
+    fn within<T: PartialOrd + Display>(
+        plugin: &str,
+        key: &str,
+        asked: T,
+        setting: &str,
+        most: T,
+    ) -> anyhow::Result<()> {
+        ensure!(
+            asked <= most,
+            "plugin `{plugin}` asks for `[limits] {key}` = {asked}, and any may have at most \
+             {most}\nhint: ask for less, or raise `[runtime] {setting}`"
+        );
+        Ok(())
+    }
+    let (name, limits) = (&manifest.name, &manifest.limits);
+    within(name, "memory", limits.memory, "max-memory", most.max_memory)?;
+    within(name, "timeout", limits.timeout, "max-timeout", most.max_timeout)?;
+    within(name, "start-timeout", limits.start_timeout, "max-timeout", most.max_timeout)?;
+    within(name, "concurrency", limits.concurrency, "max-concurrency", most.max_concurrency)
+}
+
 /// What the manifest wants started must be there to start.
 fn check_triggers(manifest: &Manifest, offered: Offered) -> anyhow::Result<()> {
     let name = &manifest.name;
@@ -232,6 +256,30 @@ mod tests {
         assert!(read(&source).err().unwrap().is::<Unsettled>());
         fs::remove_file(&path).unwrap();
         assert!(read(&source).err().unwrap().is::<Unsettled>());
+    }
+
+    #[test]
+    fn a_manifest_does_not_set_its_own_bounds() {
+        let most = Settings { max_memory: Bytes(1 << 20), ..Settings::default() };
+        let check = |limits: &str| {
+            let text = format!("name = \"a\"\n[limits]\nmemory = 1048576\n{limits}");
+            let outcome = check_limits(&manifest::read(&text, "a").unwrap(), &most);
+            outcome.map_err(|error| error.to_string())
+        };
+        check("").unwrap();
+        for (asked, setting) in [
+            ("timeout = \"16m\"", "max-timeout"),
+            ("start-timeout = \"16m\"", "max-timeout"),
+            ("concurrency = 1001", "max-concurrency"),
+        ] {
+            let refusal = check(asked).unwrap_err();
+            assert!(refusal.ends_with(&format!("raise `[runtime] {setting}`")), "{refusal}");
+        }
+        let default = check_limits(&Manifest::default_for("a"), &most).unwrap_err().to_string();
+        insta::assert_snapshot!(default, @"
+        plugin `a` asks for `[limits] memory` = 256MiB, and any may have at most 1MiB
+        hint: ask for less, or raise `[runtime] max-memory`
+        ");
     }
 
     #[test]

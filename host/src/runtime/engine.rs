@@ -29,6 +29,12 @@ pub struct Settings {
     /// Threads that compile a component; 0: half the cores, but two where there are two. They run
     /// at low priority. Two components are compiled at a time.
     pub compile_threads: usize,
+    /// The most memory that a plugin's manifest may ask for.
+    pub max_memory: Bytes,
+    /// The longest that it may let a call or a hook take.
+    pub max_timeout: Millis,
+    /// The most instances that it may ask for.
+    pub max_concurrency: u32,
     /// How often running guests are looked at: the grain of deadlines, and the longest a guest
     /// keeps a thread before others get their turn.
     pub tick: Millis,
@@ -44,6 +50,9 @@ impl Default for Settings {
             max_component: Bytes(128 << 20),
             compile_timeout: Millis(120_000),
             compile_threads: 0,
+            max_memory: Bytes(4 << 30),
+            max_timeout: Millis(900_000),
+            max_concurrency: 1000,
             tick: Millis(10),
             long_calls: 0,
         }

@@ -74,7 +74,9 @@ fn check_admin(token: Option<&str>) -> Outcome {
 fn check_runtime(runtime: &runtime::Settings) -> Outcome {
     let at = |key: &str| [Step::from("runtime"), key.into()];
     check_range(at("tick"), runtime.tick, MOMENT..=LONGEST_TICK)?;
-    check_range(at("compile-timeout"), runtime.compile_timeout, MOMENT..=YEAR)
+    check_range(at("compile-timeout"), runtime.compile_timeout, MOMENT..=YEAR)?;
+    check_range(at("max-timeout"), runtime.max_timeout, MOMENT..=YEAR)?;
+    check_range(at("max-concurrency"), runtime.max_concurrency, 1..=u32::MAX)
 }
 
 fn check_backends(backends: &backends::Settings) -> Outcome {
