@@ -1,11 +1,11 @@
 //! The load: wrk, which answers as JSON through a script of ours.
 
-use std::{fs, io::Write, path::PathBuf};
+use std::{fs, io::Write, path::PathBuf, process::Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// What every request of a run looks like.
 #[derive(Clone, Debug, Default)]
@@ -67,17 +67,31 @@ impl Wrk {
 
     /// Ask `url` for so many seconds.
     pub async fn run(&self, url: &str, request: &Request, seconds: u64) -> Result<Outcome> {
+        outcome(self.start(url, request, seconds)?, url).await
+    }
+
+    /// Ask `url` until something else is done, at most for an hour.
+    pub async fn run_until(
+        &self,
+        url: &str,
+        request: &Request,
+        done: impl Future<Output = Result<()>>,
+    ) -> Result<Outcome> {
+        let child = self.start(url, request, 3600)?;
+        let id = child.id().context("wrk runs")?;
+        done.await?;
+        // Interrupted, it sums up what it has seen.
+        let interrupted = Command::new("kill").args(["-INT", &id.to_string()]).status().await?;
+        ensure!(interrupted.success(), "wrk ended too early");
+        outcome(child, url).await
+    }
+
+    fn start(&self, url: &str, request: &Request, seconds: u64) -> Result<Child> {
         let script = self.write(request)?;
         let mut command = super::process::pinned("wrk".as_ref(), self.pinned.as_deref());
         command.args(["-t1", &format!("-c{}", self.connections), &format!("-d{seconds}s")]);
         command.args(["--timeout", "10s", "-s"]).arg(script).arg(url);
-        let output = Command::from(command).kill_on_drop(true).output().await?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let line = text.lines().find_map(|line| line.strip_prefix("outcome "));
-        let line = line.with_context(|| format!("wrk said nothing useful: {text}"))?;
-        let outcome: Outcome = serde_json::from_str(line)?;
-        ensure!(outcome.requests > 0.0, "{url} answered nothing");
-        Ok(outcome)
+        Ok(Command::from(command).kill_on_drop(true).stdout(Stdio::piped()).spawn()?)
     }
 
     fn write(&self, request: &Request) -> Result<PathBuf> {
@@ -93,6 +107,17 @@ impl Wrk {
         file.write_all(DONE.as_bytes())?;
         Ok(path)
     }
+}
+
+/// What wrk tells once it has ended.
+async fn outcome(child: Child, url: &str) -> Result<Outcome> {
+    let output = child.wait_with_output().await?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().find_map(|line| line.strip_prefix("outcome "));
+    let line = line.with_context(|| format!("wrk said nothing useful: {text}"))?;
+    let outcome: Outcome = serde_json::from_str(line)?;
+    ensure!(outcome.requests > 0.0, "{url} answered nothing");
+    Ok(outcome)
 }
 
 /// Prints what came of the run.

@@ -42,8 +42,6 @@ async fn swapped(
     version: fn(u64) -> u64,
 ) -> Result<Row> {
     let url = house.url("/t/purchase");
-    let event = request();
-    let quiet = wrk.run(&url, &event, bench.seconds.max(5)).await?;
     let original = fs::read(bench.built.component("tracker")?)?;
     let swaps = async {
         for number in 1..=SWAPS {
@@ -52,27 +50,15 @@ async fn swapped(
             house.until_live("tracker", &digest(&component)).await?;
             tokio::time::sleep(PAUSE).await;
         }
-        Ok::<_, anyhow::Error>(())
+        Ok(())
     };
-    let mut outcomes = Vec::new();
-    let mut swaps = std::pin::pin!(swaps);
-    let mut done = false;
-    while !done {
-        // A run ends by itself; the last one may outlast the swaps.
-        let mut run = std::pin::pin!(wrk.run(&url, &event, 5));
-        let outcome = loop {
-            tokio::select! {
-                outcome = &mut run => break outcome?,
-                swapped = &mut swaps, if !done => { swapped?; done = true; }
-            }
-        };
-        outcomes.push(outcome);
-    }
-    let failed: f64 = outcomes.iter().map(|outcome| outcome.failed).sum();
-    let answered: f64 = outcomes.iter().map(|outcome| outcome.requests).sum();
+    let swapped = wrk.run_until(&url, &request(), swaps).await?;
+    // As long as the swaps took: what only happens now and then happens in both.
+    let seconds = Duration::from_micros(swapped.duration_us as u64).as_secs().max(5);
+    let quiet = wrk.run(&url, &request(), seconds).await?;
     ensure!(quiet.failed == 0.0, "{} requests failed without any swap", quiet.failed);
-    let p99 = outcomes.iter().map(|outcome| outcome.p99_us).fold(0.0, f64::max) / 1000.0;
-    let quiet_ms = quiet.p99_us / 1000.0;
+    let (failed, answered) = (swapped.failed, swapped.requests);
+    let (p99, quiet_ms) = (swapped.p99_us / 1000.0, quiet.p99_us / 1000.0);
     Ok(Row {
         less_is_better: true,
         native: Some(quiet_ms),
