@@ -37,8 +37,10 @@ mod error;
 mod health;
 mod lines;
 mod logs;
+mod origin;
 mod plugins;
 pub mod ports;
+mod server;
 #[cfg(test)]
 mod tests;
 pub mod token;
@@ -123,7 +125,12 @@ pub async fn run(
 ) -> std::io::Result<()> {
     let host =
         Host { sources: Arc::new(sources), token: Arc::new(token), shutdown: shutdown.clone() };
-    axum::serve(listener, router(host)).with_graceful_shutdown(shutdown.cancelled_owned()).await
+    let mut router = router(host);
+    if listener.local_addr()?.ip().is_loopback() {
+        router = router.layer(middleware::from_fn(origin::check));
+    }
+    server::serve(listener, router, server::Patience::default(), shutdown).await;
+    Ok(())
 }
 
 fn router(host: Host) -> Router {

@@ -237,3 +237,55 @@ fn a_token_is_made_up_for_the_hosts_user_alone() {
     token::Token::open(None, &run_dir).unwrap();
     assert_ne!(std::fs::read_to_string(&path).unwrap(), first);
 }
+
+/// What a connection gets that sends these bytes and waits for the end.
+async fn raw(address: &str, bytes: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    socket.write_all(bytes.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let read = socket.read_to_string(&mut answer);
+    tokio::time::timeout(std::time::Duration::from_secs(20), read).await.unwrap().unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_web_page_that_pretends_to_live_here_reads_nothing() {
+    let api = Api::start().await;
+    let address = api.base.strip_prefix("http://").unwrap();
+    for path in ["/metrics", "/readyz", "/api/plugins", "/nothing"] {
+        let ask = |host: &str| {
+            format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")
+        };
+        let answer = raw(address, &ask("rebound.example:9080")).await;
+        assert!(answer.starts_with("HTTP/1.1 421 "), "{path}: {answer}");
+        assert!(!raw(address, &ask("localhost:9080")).await.starts_with("HTTP/1.1 421 "), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn connections_that_do_nothing_lose_their_places() {
+    use std::time::Duration;
+    use tokio::{io::AsyncWriteExt, net::TcpStream};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let large = || async { "x".repeat(16 << 20) };
+    let small = || async { "small" };
+    let router =
+        Router::new().route("/large", routing::get(large)).route("/small", routing::get(small));
+    let short = Duration::from_millis(100);
+    let patience = server::Patience { head: short, stalled: short };
+    let shutdown = CancellationToken::new();
+    tokio::spawn(server::serve(listener, router, patience, shutdown.clone()));
+    let mut idle = Vec::new();
+    for head in ["", "GET /small HTTP/1.1\r\nhost", "GET /large HTTP/1.1\r\nhost: a\r\n\r\n"] {
+        for _ in 0..server::MAX_CONNECTIONS {
+            let mut socket = TcpStream::connect(&address).await.unwrap();
+            socket.write_all(head.as_bytes()).await.unwrap();
+            idle.push(socket);
+        }
+    }
+    let answer = raw(&address, "GET /small HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.ends_with("\r\n\r\nsmall"), "{answer}");
+    shutdown.cancel();
+}
