@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -134,7 +135,11 @@ impl House {
         let loader = loader(settings, &backends, data).await?;
         let plugins = Plugins::new(loader, checks(), stop.clone());
         let folder = Folder::open(settings.host.plugins.clone())?;
-        let edge = http::Server::open(settings.http.clone(), plugins.watch()).await?;
+        let http = http::Settings {
+            max_connections: settings.http.max_connections.min(max_connections()),
+            ..settings.http.clone()
+        };
+        let edge = http::Server::open(http, plugins.watch()).await?;
         let address = settings.admin.listen;
         let admin = TcpListener::bind(address).await.map_err(|error| {
             let remedy = "choose another address with `--admin` or `[admin] listen`";
@@ -212,6 +217,22 @@ pub async fn loader(
         log: backends.log.clone(),
         grants: grants.clone(),
     })
+}
+
+/// Let the process have as many files open as the system allows, and give connections half of
+/// them: whoever connects must not keep the log and the databases from their files.
+fn max_connections() -> usize {
+    let allowed = getrlimit(Resource::Nofile);
+    // Fewer than allowed is where most systems start, for the sake of very old programs.
+    let all = Rlimit { current: allowed.maximum, maximum: allowed.maximum };
+    let files = match setrlimit(Resource::Nofile, all) {
+        Ok(()) => all.current,
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+            allowed.current
+        }
+    };
+    files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX) / 2).max(1)
 }
 
 /// A directory that only the host's user can enter: it holds code, data and a token.

@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::Host;
+use crate::support::{Host, component};
 
 #[tokio::test]
 async fn each_fault_has_its_answer_and_the_next_request_is_served() {
@@ -112,4 +112,18 @@ async fn bodies_that_drip_take_a_bounded_part_of_the_memory() {
         other => Err(other),
     });
     free.await;
+}
+
+#[tokio::test]
+async fn connections_leave_files_for_everything_else() {
+    let host = Host::start_with_files(&["hello"], 240).await;
+    let mut idle = Vec::new();
+    for _ in 0..240 {
+        idle.push(TcpStream::connect(host.address("http")).await.unwrap());
+    }
+    host.install("keeper.wasm", std::fs::read(component("keeper")).unwrap());
+    host.until_plugin("keeper", |status| status["state"] == "live").await;
+    assert!(!host.log().contains("Too many open files"), "{}", host.log());
+    drop(idle);
+    assert_eq!(host.get("/keeper/").await.status, 200);
 }

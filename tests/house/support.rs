@@ -22,6 +22,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Host {
     dir: tempfile::TempDir,
     settings: String,
+    /// Files that the program may have open, where a test says so.
+    files: Option<u32>,
     child: Option<Child>,
     ports: serde_json::Value,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -79,10 +81,20 @@ impl Host {
         let mut host = Self {
             dir,
             settings: settings.to_owned(),
+            files: None,
             child: None,
             ports: serde_json::Value::Null,
             client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
         };
+        host.run().await;
+        host
+    }
+
+    /// The same, from now on with so many open files at most.
+    pub async fn start_with_files(components: &[&str], files: u32) -> Self {
+        let mut host = Self::start(components).await;
+        host.kill();
+        host.files = Some(files);
         host.run().await;
         host
     }
@@ -98,7 +110,16 @@ impl Host {
             .append(true)
             .open(self.dir.path().join("host.log"))
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_trellis"))
+        let program = env!("CARGO_BIN_EXE_trellis");
+        let mut command = match self.files {
+            None => Command::new(program),
+            Some(files) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\""), program]);
+                shell
+            }
+        };
+        let child = command
             .arg("serve")
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .arg("--plugins")
