@@ -20,6 +20,9 @@ use crate::{
     process::{PATIENCE, Process, pinned, tail},
 };
 
+/// How often it is looked whether a generation is live.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// `trellis serve` and where it keeps things. What it kept is there until this is dropped.
 pub struct House {
     dir: TempDir,
@@ -141,8 +144,9 @@ impl House {
         }
     }
 
-    /// Wait until the live generation of a plugin is the one that `file` holds; how long that
-    /// took.
+    /// Wait until the live generation of a plugin is the one with this digest; how long that
+    /// took, to a few hundredths of a second: whoever asks more often takes the time that the host
+    /// is measured with.
     pub async fn until_live(&self, name: &str, digest: &str) -> Result<Duration> {
         let begun = Instant::now();
         loop {
@@ -153,7 +157,7 @@ impl House {
                 }
                 Ok(status) if status.state == State::Failed => bail!("{name}: {status:?}"),
                 _ if begun.elapsed() > PATIENCE => bail!("{name}: {status:?}"),
-                _ => tokio::time::sleep(Duration::from_millis(1)).await,
+                _ => tokio::time::sleep(LOOK).await,
             }
         }
     }
