@@ -5,7 +5,7 @@
 //!                           └── sync, rename to its name
 //! ```
 //! Nobody waits for the disk: code runs from the temporary file until that is safe and has its
-//! name. All of it happens on threads of its own, away from those that serve.
+//! name. All of it happens on the threads of the compilers.
 //!
 //! An AOT file is native code: whoever can write one owns the host. So the directory must belong
 //! to the user that runs the host and be closed to everybody else. Files are named by the digest
@@ -24,17 +24,15 @@ use std::{
 };
 
 use tempfile::NamedTempFile;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use wasmtime::{Engine, component::Component};
+
+use super::compilers::{self, Compilers};
 
 /// Where compiled components lie.
 pub struct Cache {
     dir: PathBuf,
-    /// Threads for each compilation.
-    threads: usize,
-    /// One for each compilation.
-    turns: Arc<Semaphore>,
-    timeout: Duration,
+    compilers: Compilers,
     fresh: Arc<Fresh>,
 }
 
@@ -64,15 +62,11 @@ pub enum Error {
     /// wasmtime refused the component.
     #[error("does not compile: {0}")]
     Compile(String),
-    /// It took too long.
-    #[error("compiling took longer than {0:?}; raise `[runtime] compile-timeout`")]
-    Timeout(Duration),
+    /// The compiler gave no answer.
+    #[error(transparent)]
+    NoAnswer(#[from] compilers::Error),
 }
 
-/// How much lower than the serving threads' the compilers' priority is, in steps of `nice`.
-const NICE: i32 = 10;
-/// Components that are compiled at a time. One that is small need not wait for one that is large.
-const COMPILATIONS: usize = 2;
 /// What a file is called before it has its name, with random letters after it.
 const UNNAMED: &str = ".unnamed-";
 /// That takes as long as a disk needs to sync. A file that is older was left behind by a host
@@ -90,9 +84,7 @@ impl Cache {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(io)?;
         check_owner(&dir)?;
         remove_left_behind(&dir).map_err(io)?;
-        let threads = if threads == 0 { some_threads() } else { threads };
-        let turns = Arc::new(Semaphore::new(COMPILATIONS));
-        Ok(Self { dir, threads, turns, timeout, fresh: Arc::default() })
+        Ok(Self { dir, compilers: Compilers::new(threads, timeout), fresh: Arc::default() })
     }
 
     /// The component from its AOT file, if there is one. `digest` names the bytes it was compiled
@@ -105,69 +97,23 @@ impl Cache {
     }
 
     /// Compile a component and keep its AOT file, once there is a turn. A compilation that takes
-    /// too long from then on is abandoned: it ends on its own threads, but nobody waits for it, and
-    /// another may begin.
+    /// too long from then on is abandoned.
     pub async fn compile(
         &self,
         engine: &Engine,
         digest: &blake3::Hash,
-        bytes: impl AsRef<[u8]> + Send + 'static,
+        bytes: impl AsRef<[u8]> + Send + Sync + 'static,
     ) -> Result<Component, Error> {
         let (path, fresh, engine) = (self.path(engine, digest), self.fresh.clone(), engine.clone());
-        let (done, compiled) = oneshot::channel();
-        let job = move || compile_and_name(&engine, bytes.as_ref(), &path, &fresh, done);
-        let turn = self.start(job).await?;
-        match tokio::time::timeout(self.timeout, compiled).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(Error::Compile("the compiler panicked".into())),
-            Err(_) => {
-                turn.give_up();
-                Err(Error::Timeout(self.timeout))
-            }
-        }
-    }
-
-    /// Start a job when it is its turn, on threads of its own: wasmtime hands them one function
-    /// after the other, and among those of a large component a small one would be the last.
-    async fn start(&self, job: impl FnOnce() + Send + 'static) -> Result<Turn, Error> {
-        // Never closed.
-        let permit = self.turns.clone().acquire_owned().await.ok();
-        let turn = Turn(Arc::new(Mutex::new(permit)));
-        let compilers = rayon::ThreadPoolBuilder::new()
-            .num_threads(self.threads)
-            .thread_name(|index| format!("compiler-{index}"))
-            .start_handler(|_| {
-                // On Linux a process id of zero means the calling thread.
-                let _ = rustix::process::setpriority_process(None, NICE);
-            })
-            // A panic has been reported, and whoever waits is told. Unhandled it would end the
-            // host.
-            .panic_handler(drop)
-            .build()
-            .map_err(|error| Error::Compile(format!("no threads to compile with: {error}")))?;
-        // The threads end with the job.
-        let until_done = turn.clone();
-        compilers.spawn(move || {
-            let _until_done = until_done;
-            job();
-        });
-        Ok(turn)
+        let size = bytes.as_ref().len();
+        let job = move |done| compile_and_name(&engine, bytes.as_ref(), &path, &fresh, done);
+        self.compilers.run(size, job).await?
     }
 
     fn path(&self, engine: &Engine, digest: &blake3::Hash) -> PathBuf {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         self.dir.join(format!("{}-{:016x}.cwasm", digest.to_hex(), hasher.finish()))
-    }
-}
-
-/// The right to compile, which lasts until the job has ended or was given up.
-#[derive(Clone)]
-struct Turn(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
-
-impl Turn {
-    fn give_up(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -243,12 +189,6 @@ fn name(file: NamedTempFile, path: &Path, fresh: &Fresh) {
             tracing::warn!(path = %path.display(), %error, "compiled code is kept in memory alone");
         }
     }
-}
-
-/// Half the cores; both where there are two: the one that somebody waits for is soon done.
-fn some_threads() -> usize {
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    cores.div_ceil(2).max(2).min(cores)
 }
 
 /// The directory must be ours alone.

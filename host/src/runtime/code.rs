@@ -46,7 +46,7 @@ impl Runtime {
         self: &Arc<Self>,
         dialect: Dialect,
         digest: &blake3::Hash,
-        bytes: impl AsRef<[u8]> + Send + 'static,
+        bytes: impl AsRef<[u8]> + Send + Sync + 'static,
     ) -> Result<(Code, bool), Error> {
         if let Some(code) = self.reload(dialect, digest).await? {
             return Ok((code, false));

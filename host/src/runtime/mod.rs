@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!  bytes ── cache (AOT file) ── Code ── Instances ── Lease ── call ── answer
-//!              compile pool      pre      pool        slot    epoch, deadline
+//!              compilers         pre      pool        slot    epoch, deadline
 //! ```
 
 use std::sync::{Arc, OnceLock};
@@ -19,6 +19,7 @@ use crate::capabilities::{Capabilities, Dialect, State};
 pub mod cache;
 pub mod call;
 pub mod code;
+pub mod compilers;
 pub mod engine;
 pub mod exports;
 pub mod inspect;
