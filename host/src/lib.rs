@@ -14,6 +14,7 @@
 //! - [`capabilities`]: what a plugin may import.
 //! - [`backends`]: what the house stands on (log, SQL, key-value), without any WebAssembly.
 //! - [`quantity`]: sizes and times as people write them.
+//! - [`secret`]: values that are never shown.
 //! - [`observe`]: where log lines and numbers of all rooms end up. No room enters it to write: that
 //!   is what the crates `tracing` and `metrics` are for.
 
@@ -26,6 +27,7 @@ pub mod observe;
 pub mod plugins;
 pub mod quantity;
 pub mod runtime;
+pub mod secret;
 pub mod serve;
 pub mod settings;
 pub mod triggers;

@@ -99,6 +99,7 @@ pub async fn run(
     }
     following.await?;
     plugins.drain(LAST_CALLS).await;
+    backends.log.close().await;
     closed.cancel();
     tasks.close();
     tasks.wait().await;

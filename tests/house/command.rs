@@ -4,7 +4,7 @@ use std::{ffi::OsStr, process::Stdio};
 
 use tokio::process::Command;
 
-use crate::support::PATIENCE;
+use crate::support::{Host, PATIENCE};
 
 /// What became of a command.
 #[derive(Debug)]
@@ -64,4 +64,16 @@ pub async fn run(mut command: Command) -> Ran {
     let output = output.expect("the command ends").unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// A command for this host.
+pub fn asking(host: &Host, arguments: &[&str]) -> Command {
+    let mut command = trellis(arguments);
+    command.arg("--data").arg(host.data());
+    command
+}
+
+/// Have a command ask this host.
+pub async fn ask(host: &Host, arguments: &[&str]) -> Ran {
+    run(asking(host, arguments)).await
 }

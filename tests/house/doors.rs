@@ -17,12 +17,13 @@ const ROOMS: &[&[&str]] = &[
     &["manifest"],
     &["capabilities"],
     &["backends"],
-    &["observe", "quantity"],
+    &["observe", "quantity", "secret"],
 ];
 
 /// Crates that only some rooms may name.
 const CRATES: &[(&str, &[&str])] = &[
     ("fjall", &["backends"]),
+    ("rdkafka", &["backends/log/kafka"]),
     ("sqlx", &["backends"]),
     ("notify", &["plugins/changes.rs"]),
     ("axum", &["admin"]),

@@ -9,20 +9,9 @@ use tokio::{
 };
 
 use crate::{
-    command::{Ran, run, trellis},
+    command::{ask, asking, run, trellis},
     support::{Host, PATIENCE},
 };
-
-/// A command for this host.
-fn asking(host: &Host, arguments: &[&str]) -> Command {
-    let mut command = trellis(arguments);
-    command.arg("--data").arg(host.data());
-    command
-}
-
-async fn ask(host: &Host, arguments: &[&str]) -> Ran {
-    run(asking(host, arguments)).await
-}
 
 async fn ended(child: &mut Child) -> std::process::ExitStatus {
     tokio::time::timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap()

@@ -57,7 +57,7 @@ impl From<log::Error> for Error {
             log::Error::UnknownTopic(_) | log::Error::UnknownPartition { .. } => {
                 StatusCode::NOT_FOUND
             }
-            log::Error::InvalidTopic(_) => StatusCode::BAD_REQUEST,
+            log::Error::InvalidTopic(_) | log::Error::InvalidRecord(_) => StatusCode::BAD_REQUEST,
             log::Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             log::Error::TopicExists(_) | log::Error::Fenced { .. } | log::Error::GroupBusy(_) => {
                 StatusCode::CONFLICT

@@ -27,21 +27,34 @@ pub struct Backends {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
     /// `[log]`
-    pub log: log::embedded::Settings,
+    pub log: log::Settings,
     /// `[sql]`
     pub sql: sql::sqlite::Settings,
 }
 
 impl Backends {
-    /// Open the embedded backends in a directory.
+    /// Open the backends; what is embedded lives in a directory.
     pub async fn open(settings: &Settings, data: &Path) -> anyhow::Result<Self> {
-        let log = log::embedded::Embedded::open(settings.log.clone(), &data.join("log")).await?;
+        let log = open_log(&settings.log, data).await?;
         let sql = sql::sqlite::Sqlite::open(settings.sql.clone(), &data.join("sql"));
         let sql = sql.context("cannot open the directory of the databases")?;
         let stores = data.join("keyvalue");
         let keyvalue = tokio::task::spawn_blocking(move || {
             keyvalue::embedded::Embedded::open(&stores).context("cannot open the key-value stores")
         });
-        Ok(Self { log: Arc::new(log), sql: Arc::new(sql), keyvalue: Arc::new(keyvalue.await??) })
+        Ok(Self { log, sql: Arc::new(sql), keyvalue: Arc::new(keyvalue.await??) })
     }
+}
+
+async fn open_log(settings: &log::Settings, data: &Path) -> anyhow::Result<Arc<dyn log::Log>> {
+    Ok(match settings.backend {
+        log::Backend::Embedded => {
+            Arc::new(log::embedded::Embedded::open(settings.clone(), &data.join("log")).await?)
+        }
+        log::Backend::Kafka => {
+            let (settings, deadline) = (settings.kafka.clone(), settings.revoke_deadline.into());
+            let opened = log::kafka::Kafka::open(settings, deadline).await;
+            Arc::new(opened.context("`[log.kafka]` cannot be used")?)
+        }
+    })
 }

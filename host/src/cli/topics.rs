@@ -67,6 +67,9 @@ struct Create {
     /// The bytes a partition keeps; without it, however many
     #[arg(long, value_name = "BYTES")]
     retention_bytes: Option<u64>,
+    /// The brokers that keep each record; without it, as the settings or the cluster say
+    #[arg(long, value_name = "COPIES")]
+    replication: Option<u16>,
     #[command(flatten)]
     running: Running,
 }
@@ -180,6 +183,7 @@ impl Create {
             partitions: self.partitions,
             retention_ms,
             retention_bytes: self.retention_bytes,
+            replication: self.replication,
             ..TopicSettings::default()
         };
         let path = format!("/api/topics/{}", encode(&self.topic));

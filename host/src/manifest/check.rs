@@ -11,6 +11,8 @@ use crate::backends::log::{self, TopicSettings};
 
 /// The largest batch in records.
 const MAX_MESSAGES: u64 = 10_000;
+/// The most brokers that may keep a record: what Kafka counts with.
+const MAX_REPLICATION: u64 = i16::MAX as u64;
 /// The smallest memory limit: less than a page cannot hold any program.
 const MIN_MEMORY: u64 = 64 << 10;
 /// The most instances of a plugin, and calls that wait for one.
@@ -192,6 +194,7 @@ fn check_topic(name: &str, settings: &TopicSettings) -> Outcome {
     check_topic_name("topic", name, ["topics".into(), name.into()])?;
     let at = |key: &str| [Step::from("topics"), name.into(), key.into()];
     check_range(at("partitions"), settings.partitions, 1..=log::MAX_PARTITIONS.into())?;
+    check_range(at("replication"), settings.replication.unwrap_or(1), 1..=MAX_REPLICATION)?;
     check_range(at("max-record-bytes"), settings.max_record_bytes, 1..=log::MAX_RECORD_BYTES.into())
 }
 

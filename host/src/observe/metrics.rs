@@ -91,6 +91,40 @@ pub const NAMES: &[(&str, Kind, &str)] = &[
         Counter,
         "Values of metrics that are not allowed or too many, by plugin.",
     ),
+    ("trellis_kafka_queue_records", Gauge, "Records on their way to the cluster, by client."),
+    (
+        "trellis_kafka_queue_bytes",
+        Gauge,
+        "Bytes of records on their way to the cluster, by client.",
+    ),
+    ("trellis_kafka_sent_records_total", Counter, "Records sent to the cluster, by client."),
+    ("trellis_kafka_sent_bytes_total", Counter, "Bytes of records sent to the cluster, by client."),
+    (
+        "trellis_kafka_received_records_total",
+        Counter,
+        "Records fetched from the cluster, by client.",
+    ),
+    (
+        "trellis_kafka_received_bytes_total",
+        Counter,
+        "Bytes of records fetched from the cluster, by client.",
+    ),
+    ("trellis_kafka_brokers_up", Gauge, "Brokers that a client is connected to, by client."),
+    (
+        "trellis_kafka_broker_errors_total",
+        Counter,
+        "Requests that failed or were late, by client and broker.",
+    ),
+    (
+        "trellis_kafka_broker_rtt_seconds",
+        Gauge,
+        "Mean time from a request to its answer, by client and broker.",
+    ),
+    (
+        "trellis_kafka_broker_rtt_p99_seconds",
+        Gauge,
+        "The 99th percentile of that time, by client and broker.",
+    ),
 ];
 
 /// The bounds of distributions of times: from a tenth of a millisecond to half a minute.
@@ -171,7 +205,9 @@ mod tests {
                 let quoted = text.split('"').filter(|part| part.starts_with("trellis_"));
                 // Not the prefix itself, above.
                 let quoted = quoted.filter(|part| !part.ends_with('_'));
-                let word = |part: &&str| part.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+                let word = |part: &&str| {
+                    part.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+                };
                 names.extend(quoted.filter(word).map(str::to_owned));
             }
         }

@@ -83,8 +83,41 @@ fn check_backends(backends: &backends::Settings) -> Outcome {
     let at = |table: &str, key: &str| [Step::from(table), key.into()];
     check_range(at("log", "retention-check"), backends.log.retention_check, MOMENT..=YEAR)?;
     check_range(at("log", "revoke-deadline"), backends.log.revoke_deadline, MOMENT..=YEAR)?;
+    check_kafka(&backends.log)?;
     check_range(at("sql", "readers"), backends.sql.readers, 1..=1000)?;
     check_range(at("sql", "max-bytes"), backends.sql.max_bytes, SMALLEST_DATABASE..=Bytes(1 << 47))
+}
+
+fn check_kafka(log: &backends::log::Settings) -> Outcome {
+    let kafka = &log.kafka;
+    let at = |key: &str| [Step::from("log"), "kafka".into(), key.into()];
+    let lacks = |key: &str, message: &str, hint: &str| Err(Fault::new(at(key), message, hint));
+    if log.backend == backends::log::Backend::Kafka && kafka.brokers.is_empty() {
+        let hint = "name one, as in `brokers = [\"127.0.0.1:9092\"]`";
+        return lacks("brokers", "`brokers` names no broker", hint);
+    }
+    if kafka.sasl.is_some() && (kafka.user.is_none() || kafka.password.is_none()) {
+        return lacks("sasl", "`sasl` needs to know who comes", "add `user` and `password`");
+    }
+    if kafka.certificate.is_some() != kafka.key.is_some() {
+        let key = if kafka.key.is_some() { "key" } else { "certificate" };
+        let message = "`certificate` and `key` go together";
+        return lacks(key, message, "add the other one, or take both out");
+    }
+    for (key, file) in [("ca", &kafka.ca), ("certificate", &kafka.certificate)] {
+        if file.is_some() && !kafka.tls {
+            let message = format!("`{key}` is of no use without encryption");
+            return lacks(key, &message, "add `tls = true`, or take it out");
+        }
+    }
+    check_range(at("replication"), kafka.replication.unwrap_or(1), 1..=i16::MAX as u16)?;
+    check_range(at("linger"), kafka.linger, Millis(0)..=Millis(900_000))?;
+    check_range(at("queue-bytes"), kafka.queue_bytes, Bytes(1 << 20)..=Bytes(1 << 31))?;
+    check_range(at("prefetch-bytes"), kafka.prefetch_bytes, Bytes(1 << 10)..=Bytes(1 << 30))?;
+    let hour = Millis(3_600_000);
+    check_range(at("delivery-timeout"), kafka.delivery_timeout, Millis(1000)..=hour)?;
+    check_range(at("session-timeout"), kafka.session_timeout, Millis(1000)..=hour)?;
+    check_range(at("transaction-timeout"), kafka.transaction_timeout, Millis(1000)..=hour)
 }
 
 fn check_outbound(outbound: &outbound::Settings) -> Outcome {

@@ -11,7 +11,9 @@ pub(super) fn conceal(problem: Problem, text: &str) -> Problem {
     let key = shown.split('=').next().unwrap_or_default().trim();
     let hint = match (table, key.split('.').next().unwrap_or_default()) {
         ("admin", "token") => "write it as a text in quotes, on one line",
-        ("config", "secrets") => PLACE,
+        ("config", "secrets") | ("log.kafka", "password") => PLACE,
+        ("log", "kafka") if shown.contains("password") => PLACE,
+        _ if is_of(table, "log.kafka.password") => PLACE,
         _ if is_of(table, "config.secrets") => PLACE,
         _ => return problem,
     };

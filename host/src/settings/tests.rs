@@ -263,6 +263,11 @@ fn a_secret_that_stands_in_the_wrong_place_is_not_shown() {
         "[config.secrets]\nmail-key = \"hunter2\n",
         "[config]\nsecrets.mail-key = \"hunter2\"\n",
         "[config]\nsecrets = { mail-key = \"hunter2\" }\n",
+        "[log.kafka]\npassword = \"hunter2\"\n",
+        "[log.kafka]\npassword = { value = \"hunter2\" }\n",
+        "[log.kafka.password]\nvalue = \"hunter2\"\n",
+        "[log]\nkafka.password = \"hunter2\"\n",
+        "[log]\nkafka = { password = \"hunter2\" }\n",
         "[admin]\ntoken = [\"hunter2\"]\n",
         "[admin]\ntoken = \"hunter2\n",
     ] {

@@ -20,10 +20,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::future::join_all;
 use serde_json::Value;
-use trellis::backends::log::{
-    Limit, Log, Partition,
-    embedded::{Embedded, Settings},
-};
+use trellis::backends::log::{Limit, Log, Partition, Settings, embedded::Embedded};
 
 use crate::{
     built::Built,

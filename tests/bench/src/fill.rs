@@ -3,10 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use anyhow::Result;
-use trellis::backends::log::{
-    Log, Outgoing, TopicSettings,
-    embedded::{Embedded, Settings},
-};
+use trellis::backends::log::{Log, Outgoing, Settings, TopicSettings, embedded::Embedded};
 
 use crate::house::log_directory;
 

@@ -36,6 +36,7 @@ macro_rules! promises {
             a_record_comes_back_as_it_was_sent, records_of_one_call_keep_their_order,
             a_key_always_goes_to_the_partition_of_kafkas_partitioner,
             records_without_a_key_use_all_partitions, every_record_is_answered_on_its_own,
+            a_record_that_no_log_can_take_is_refused_alone,
             concurrent_producers_get_offsets_without_gaps, a_read_waits_for_the_first_record,
             a_read_without_records_ends_with_its_wait, limits_cut_a_batch_without_losing_records,
             topics_are_listed_and_made_once, bad_topics_are_refused,
@@ -47,7 +48,7 @@ macro_rules! promises {
             a_topic_that_appears_later_is_taken_up,
             every_record_is_relayed_once_while_members_come_and_go, latest_does_not_move_with_the_end,
             a_group_starts_at_a_time, replay_moves_a_group_that_does_not_run,
-            lag_counts_what_is_not_committed,
+            lag_counts_what_is_not_committed, a_reader_knows_what_its_group_has_committed,
         }
     };
     ($open:expr; $($promise:ident),* $(,)?) => {
@@ -60,7 +61,9 @@ macro_rules! promises {
 pub(crate) use promises;
 
 /// Long enough for everything that is to happen, so a test waits this long only to fail.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Long enough for what must not happen to have happened.
+const MOMENT: Duration = Duration::from_millis(300);
 
 fn unique(name: &str) -> Arc<str> {
     format!("{name}-{:016x}", fastrand::u64(..)).into()
@@ -97,12 +100,16 @@ fn at_once(records: u32) -> Limit {
     Limit { wait: Duration::ZERO, ..limit(records) }
 }
 
+fn within(wait: Duration) -> Limit {
+    Limit { wait, ..limit(100) }
+}
+
 fn values(batch: &Batch) -> Vec<String> {
     let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap().to_vec()).unwrap();
     batch.records().map(|record| text(record.tail.value())).collect()
 }
 
-/// Read a partition from the start until it has so many records.
+/// Read a partition from the start until it has so many records, after which nothing comes.
 async fn read_all(log: &dyn Log, topic: &Arc<str>, partition: u32, count: usize) -> Vec<String> {
     let (mut all, mut next) = (Vec::new(), 0);
     while all.len() < count {
@@ -111,6 +118,8 @@ async fn read_all(log: &dyn Log, topic: &Arc<str>, partition: u32, count: usize)
         all.extend(values(&batch));
         next = batch.next;
     }
+    let more = log.read(place(topic, partition), next, within(MOMENT)).await.unwrap();
+    assert!(more.is_empty(), "{} records too many came", more.count);
     all
 }
 

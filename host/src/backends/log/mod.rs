@@ -18,88 +18,15 @@ use futures_util::future::BoxFuture;
 #[cfg(test)]
 mod contract;
 pub mod embedded;
+pub mod kafka;
 pub mod record;
+mod route;
+mod settings;
+mod topic;
 
 pub use record::{Batch, Outgoing};
-
-/// The longest name of a topic or a group, in bytes.
-pub const MAX_NAME: usize = 249;
-/// The most partitions of a topic.
-pub const MAX_PARTITIONS: u32 = 1024;
-/// The largest record that a topic can allow, in bytes.
-pub const MAX_RECORD_BYTES: u32 = 1 << 30;
-
-/// Whether a topic may be called this, or a group in a manifest: 1 to 249 of `[a-zA-Z0-9._-]`, as
-/// in Kafka.
-pub fn is_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(allowed) && !matches!(name, "." | "..")
-}
-
-/// A topic that exists.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Topic {
-    /// Its name, see [`is_name`].
-    pub name: Arc<str>,
-    /// How many partitions it has, at least 1.
-    pub partitions: u32,
-    /// What it was created with.
-    pub settings: TopicSettings,
-}
-
-/// What a topic is created with.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct TopicSettings {
-    /// Partitions, 1 to [`MAX_PARTITIONS`].
-    pub partitions: u32,
-    /// Records older than this many milliseconds may be deleted; `None`, written as -1, keeps
-    /// them for ever.
-    #[serde(with = "unlimited")]
-    pub retention_ms: Option<u64>,
-    /// The oldest records of a partition may be deleted while it holds more bytes than this;
-    /// `None`, written as -1: however many.
-    #[serde(with = "unlimited")]
-    pub retention_bytes: Option<u64>,
-    /// The largest record in bytes, key, value and headers together; at most
-    /// [`MAX_RECORD_BYTES`].
-    pub max_record_bytes: u32,
-}
-
-impl Default for TopicSettings {
-    /// Four partitions, seven days, no size limit, 1 MiB a record: Kafka's defaults, but for
-    /// the partitions.
-    fn default() -> Self {
-        Self {
-            partitions: 4,
-            retention_ms: Some(7 * 24 * 3600 * 1000),
-            retention_bytes: None,
-            max_record_bytes: 1 << 20,
-        }
-    }
-}
-
-/// An optional limit as a number, where -1 stands for none: a missing key means the default,
-/// and TOML has no null.
-mod unlimited {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub fn serialize<S: Serializer>(limit: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
-        match limit {
-            Some(limit) => to.serialize_u64(*limit),
-            None => to.serialize_i64(-1),
-        }
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-        match i64::deserialize(from)? {
-            -1 => Ok(None),
-            limit => u64::try_from(limit)
-                .map(Some)
-                .map_err(|_| D::Error::custom(format!("`{limit}` is no limit; -1 means none"))),
-        }
-    }
-}
+pub use settings::{Backend, Settings};
+pub use topic::{MAX_NAME, MAX_PARTITIONS, MAX_RECORD_BYTES, Topic, TopicSettings, is_name};
 
 /// Where a record landed. The offset is final and durable.
 #[derive(
@@ -110,6 +37,11 @@ pub struct Position {
     pub partition: u32,
     /// Its place in the partition.
     pub offset: u64,
+}
+
+impl Position {
+    /// In the place of an offset: the record is durable, but the log no longer tells where.
+    pub const UNKNOWN: u64 = u64::MAX;
 }
 
 /// A partition of a topic.
@@ -213,6 +145,9 @@ pub enum Error {
         /// Bytes allowed.
         limit: u64,
     },
+    /// The record is not one that every log can take; another one may be written.
+    #[error("{0}")]
+    InvalidRecord(String),
     /// The partition belongs to another member now, so nothing was committed.
     #[error("partition {partition} of `{topic}` was given to another member of the group")]
     Fenced {
@@ -268,6 +203,10 @@ pub trait Log: Send + Sync + 'static {
 
     /// Move a group to another place in all partitions of a topic that none of its members reads.
     fn replay(&self, group: &str, topic: &str, to: Start) -> BoxFuture<'_, Result<()>>;
+
+    /// Write what was handed in and leave all groups, as far as that is possible within some
+    /// seconds. Later calls answer [`Error::Unavailable`].
+    fn close(&self) -> BoxFuture<'_, ()>;
 }
 
 /// A member of a group: it is told which partitions it has and reads each on its own.
@@ -314,10 +253,14 @@ pub trait Reader: Send {
 
     /// Write `outputs` and commit `offset`, both or neither. Durable when the future is ready;
     /// otherwise as [`Reader::commit`]. After [`Error::Unavailable`] it may have happened all the
-    /// same: [`Log::lag`] tells.
+    /// same: [`Reader::committed`] tells.
     fn commit_with(
         &mut self,
         outputs: Vec<Outgoing>,
         offset: u64,
     ) -> BoxFuture<'static, Result<()>>;
+
+    /// What the group has committed here, `None` before its first commit; what an earlier commit
+    /// left in doubt is settled first. Not to be asked while a commit is on its way.
+    fn committed(&mut self) -> BoxFuture<'static, Result<Option<u64>>>;
 }

@@ -8,6 +8,8 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::{Buf, BufMut, Bytes};
 
+use super::Error;
+
 /// The version byte of every packed layout.
 pub const VERSION: u8 = 1;
 /// The length that stands for null.
@@ -49,6 +51,23 @@ impl Outgoing {
             put_opt(&mut tail, *value);
         }
         Self { topic, partition: None, timestamp_ms: None, tail: tail.into() }
+    }
+
+    /// Whether every log can take it, wherever it goes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRecord`].
+    pub fn check(&self) -> Result<(), Error> {
+        let invalid = |what: &str| {
+            Err(Error::InvalidRecord(format!("a record for topic `{}` has {what}", self.topic)))
+        };
+        if self.timestamp_ms.is_some_and(|time| time < 0) {
+            return invalid("a timestamp before 1970; give it a later one, or none for now");
+        }
+        if Tail(&self.tail).headers().any(|(name, _)| name.contains('\0')) {
+            return invalid("a header with a zero byte in its name; take it out");
+        }
+        Ok(())
     }
 
     /// The key, which decides the partition.
@@ -153,6 +172,8 @@ pub struct Batch {
     pub next: u64,
     /// How many records lay beyond it when it was read.
     pub behind: u64,
+    /// Whether a limit cut it short: what follows was there, but did not fit.
+    pub cut: bool,
 }
 
 impl Batch {
@@ -165,7 +186,7 @@ impl Batch {
         bytes.put_u64_le(0);
         put_opt(&mut bytes, Some(topic.as_bytes()));
         let records_at = bytes.len();
-        Self { bytes: Arc::new(bytes), records_at, count: 0, next, behind: 0 }
+        Self { bytes: Arc::new(bytes), records_at, count: 0, next, behind: 0, cut: false }
     }
 
     /// Append records that are packed already; `next` is the offset behind the last.
@@ -181,11 +202,13 @@ impl Batch {
     pub fn append(&mut self, later: &Self) {
         self.extend(&later.bytes[later.records_at..], later.count, later.next);
         self.set_behind(later.behind);
+        self.cut = later.cut;
     }
 
-    /// Note how many records lay beyond, once all are in.
+    /// Note how many records lay beyond, once all are in. Where all that is there could have been
+    /// read, this means that a limit cut it short.
     pub fn set_behind(&mut self, behind: u64) {
-        self.behind = behind;
+        (self.behind, self.cut) = (behind, behind > 0);
         Arc::make_mut(&mut self.bytes)[BEHIND].copy_from_slice(&behind.to_le_bytes());
     }
 
@@ -235,7 +258,8 @@ impl Batch {
         let behind = self.behind + u64::from(self.count.saturating_sub(to));
         bytes[COUNT].copy_from_slice(&count.to_le_bytes());
         bytes[BEHIND].copy_from_slice(&behind.to_le_bytes());
-        Self { bytes: Arc::new(bytes), records_at: self.records_at, count, next, behind }
+        let cut = self.cut || to < self.count;
+        Self { bytes: Arc::new(bytes), records_at: self.records_at, count, next, behind, cut }
     }
 
     /// The bytes for the guest.

@@ -14,13 +14,13 @@ use wasmtime::{
 };
 
 use super::{Capability, Dialect, Plugin, State};
-use crate::backends::Backends;
+use crate::{
+    backends::Backends,
+    secret::{Secret, Source},
+};
 
-mod secret;
 #[cfg(test)]
 mod tests;
-
-pub use secret::{Secret, Source};
 
 /// `[config]`: what the operator gives to plugins.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -40,6 +40,7 @@ impl From<log::Error> for SendError {
             log::Error::UnknownTopic(topic) => Self::UnknownTopic(topic),
             log::Error::UnknownPartition { partition, .. } => Self::UnknownPartition(partition),
             log::Error::TooLarge { limit, .. } => Self::TooLarge(limit),
+            log::Error::InvalidRecord(what) => Self::Malformed(what),
             other => {
                 tracing::warn!(error = %other, "a plugin's records were not written");
                 Self::Unavailable("the log is not available".into())
@@ -90,7 +91,10 @@ pub async fn send(
     let mut landed = call.wait(log.produce(accepted)).await.into_iter();
     for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
         *answer = match landed.next() {
-            Some(Ok(at)) => Ok(Position { partition: at.partition, offset: Some(at.offset) }),
+            Some(Ok(at)) => {
+                let offset = (at.offset != log::Position::UNKNOWN).then_some(at.offset);
+                Ok(Position { partition: at.partition, offset })
+            }
             Some(Err(error)) => Err(error.into()),
             None => Err(SendError::Unavailable("the log gave no answer".into())),
         };

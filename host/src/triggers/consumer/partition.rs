@@ -79,7 +79,7 @@ impl<H: Handler> Loop<H> {
         let partition = reader.partition().clone();
         Self {
             meters: Meters::of(&table, &partition.topic, partition.partition),
-            source: Source::new(log.clone(), table.group.clone(), reader),
+            source: Source::new(reader),
             topics: Topics::new(log.clone()),
             backoff: Backoff::default(),
             handler,
@@ -146,7 +146,11 @@ impl<H: Handler> Loop<H> {
                     tokio::select! {
                         biased;
                         () = self.stop.cancelled() => return End::Stopped,
-                        () = self.source.recover() => {}
+                        recovered = self.source.recover() => {
+                            if recovered.is_err() {
+                                return End::Fenced;
+                            }
+                        }
                     }
                 }
             }

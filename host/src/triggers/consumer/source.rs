@@ -3,7 +3,7 @@
 //! Everything that waits for the log waits in [`Source::step`], so that it goes on while a
 //! batch is handled, while a message backs off, and while there is nothing to do.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -12,7 +12,7 @@ use super::{
     retry::Backoff,
 };
 use crate::{
-    backends::log::{Batch, Limit, Log, Outgoing, Partition, Reader, Result},
+    backends::log::{Batch, Error, Limit, Outgoing, Partition, Reader, Result},
     manifest::BatchLimits,
 };
 
@@ -23,10 +23,10 @@ const GATHER: Duration = Duration::from_millis(1);
 
 /// One partition's reader with what it read ahead and what is not committed yet.
 pub struct Source {
-    log: Arc<dyn Log>,
-    group: Arc<str>,
     reader: Box<dyn Reader>,
     ahead: Option<Ahead>,
+    /// What follows `ahead` and did not fit into it.
+    beyond: Option<Batch>,
     commits: Commits,
     broken: Option<Broken>,
     /// No read before this moment: the last one failed.
@@ -43,12 +43,11 @@ struct Ahead {
 
 impl Source {
     /// The source of one partition, at the reader's position.
-    pub fn new(log: Arc<dyn Log>, group: Arc<str>, reader: Box<dyn Reader>) -> Self {
+    pub fn new(reader: Box<dyn Reader>) -> Self {
         Self {
-            log,
-            group,
             reader,
             ahead: None,
+            beyond: None,
             commits: Commits::default(),
             broken: None,
             not_before: None,
@@ -59,7 +58,7 @@ impl Source {
 
     /// Go on from here.
     pub fn seek(&mut self, offset: u64) {
-        self.ahead = None;
+        (self.ahead, self.beyond) = (None, None);
         self.reader.seek(offset);
     }
 
@@ -117,39 +116,38 @@ impl Source {
         self.sound()
     }
 
-    /// After [`Broken::Doubtful`]: ask the log how far the group is, and go on from there.
-    pub async fn recover(&mut self) {
+    /// After [`Broken::Doubtful`]: ask the log how far the group is, and go on from there. Fails
+    /// only when another member has the partition.
+    pub async fn recover(&mut self) -> std::result::Result<(), Broken> {
         self.commits.forget();
-        self.ahead = None;
+        (self.ahead, self.beyond) = (None, None);
         loop {
             sleep(self.backoff.pause()).await;
-            match self.committed().await {
+            match self.reader.committed().await {
                 Ok(committed) => {
                     if let Some(offset) = committed.or(self.origin) {
                         self.reader.seek(offset);
                     }
                     self.backoff.reset();
                     self.broken = None;
-                    return;
+                    return Ok(());
                 }
+                Err(Error::Fenced { .. }) => return Err(Broken::Fenced),
                 Err(error) => tracing::warn!(%error, "the group's offset is not known"),
             }
         }
-    }
-
-    async fn committed(&mut self) -> Result<Option<u64>> {
-        let Partition { topic, partition } = self.reader.partition().clone();
-        let mut lags = self.log.lag().await?.into_iter();
-        let mine = lags.find(|lag| {
-            lag.group == self.group && lag.topic == topic && lag.partition == partition
-        });
-        Ok(mine.and_then(|lag| lag.committed))
     }
 
     /// One thing that happens: a batch was read, a commit has landed, a pause is over. Waits
     /// for ever when nothing is left to wait for. Cancel safe.
     async fn step(&mut self, limits: &BatchLimits) {
         self.launch();
+        if self.ahead.is_none()
+            && let Some(batch) = self.beyond.take()
+        {
+            self.ahead = Some(Ahead { batch, since: Instant::now() });
+            return;
+        }
         let reading = self.ahead.is_none();
         let resting = self.not_before;
         let limit = limit(limits, READ_WAIT);
@@ -202,8 +200,7 @@ impl Source {
             let Some(Ahead { batch, since }) = &mut self.ahead else { return Ok(()) };
             let whole = limit(limits, Duration::ZERO);
             let size = u32::try_from(batch.size()).unwrap_or(u32::MAX);
-            // What lay beyond when it was read did not fit.
-            if batch.behind > 0 || batch.count >= whole.records || size >= whole.bytes {
+            if batch.cut || batch.count >= whole.records || size >= whole.bytes {
                 return Ok(());
             }
             let rest = Limit {
@@ -216,7 +213,8 @@ impl Source {
                 && !later.is_empty()
             {
                 if later.size() > rest.bytes as usize {
-                    self.reader.seek(batch.next);
+                    // One record comes however large: it begins the next batch.
+                    self.beyond = Some(later);
                     return Ok(());
                 }
                 batch.append(&later);

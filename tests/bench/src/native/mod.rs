@@ -9,7 +9,7 @@ use anyhow::Result;
 use axum::serve::{ListenerExt, TapIo};
 use clap::Subcommand;
 use tokio::net::{TcpListener, TcpStream};
-use trellis::backends::log::embedded::{Embedded, Settings};
+use trellis::backends::log::{Log, Settings, embedded::Embedded};
 
 use crate::house::log_directory;
 

@@ -20,7 +20,7 @@ pub async fn what_was_not_committed_comes_again(subject: impl Subject) {
     send(subject.log(), &topic, 0, &["a", "b"]).await;
     let (member, mut reader) = read_as(subject.log(), &group, &topic, Start::Earliest).await;
     assert_eq!(reader.next(limit(10)).await.unwrap().count, 2);
-    assert!(reader.next(at_once(10)).await.unwrap().is_empty());
+    assert!(reader.next(within(MOMENT)).await.unwrap().is_empty());
     reader.seek(1);
     assert_eq!(values(&reader.next(limit(10)).await.unwrap()), ["b"]);
     drop((reader, member));
@@ -55,7 +55,7 @@ pub async fn a_refused_output_commits_nothing(subject: impl Subject) {
     let refused = reader.commit_with(outputs, 1).await;
     assert!(matches!(refused, Err(Error::UnknownTopic(_))));
     drop((reader, member));
-    let read = subject.log().read(place(&output, 0), 0, at_once(10)).await.unwrap();
+    let read = subject.log().read(place(&output, 0), 0, within(MOMENT)).await.unwrap();
     assert!(read.is_empty());
     let (_member, mut reader) = read_as(subject.log(), &group, &input, Start::Earliest).await;
     assert_eq!(values(&reader.next(limit(10)).await.unwrap()), ["a"]);
@@ -106,7 +106,7 @@ pub async fn a_group_starts_at_a_time(subject: impl Subject) {
     }
     let start = Start::Time(1_700_000_004_001);
     let (_member, mut reader) = read_as(subject.log(), &unique("group"), &topic, start).await;
-    assert!(reader.next(at_once(1)).await.unwrap().is_empty());
+    assert!(reader.next(within(MOMENT)).await.unwrap().is_empty());
 }
 
 pub async fn replay_moves_a_group_that_does_not_run(subject: impl Subject) {
@@ -143,4 +143,16 @@ pub async fn lag_counts_what_is_not_committed(subject: impl Subject) {
     );
     assert_eq!((lags[1].partition, lags[1].committed, lags[1].end, lags[1].lag), (1, None, 0, 0));
     assert!(lags.iter().all(|lag| lag.topic == topic));
+}
+
+pub async fn a_reader_knows_what_its_group_has_committed(subject: impl Subject) {
+    let (input, output) = (topic(subject.log(), 1).await, topic(subject.log(), 1).await);
+    let group = unique("group");
+    send(subject.log(), &input, 0, &["a", "b", "c"]).await;
+    let (_member, mut reader) = read_as(subject.log(), &group, &input, Start::Earliest).await;
+    assert_eq!(reader.committed().await.unwrap(), None);
+    reader.commit(1).await.unwrap();
+    assert_eq!(reader.committed().await.unwrap(), Some(1));
+    reader.commit_with(vec![record(&output, 0, "b")], 2).await.unwrap();
+    assert_eq!(reader.committed().await.unwrap(), Some(2));
 }

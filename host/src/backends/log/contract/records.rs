@@ -80,6 +80,18 @@ pub async fn every_record_is_answered_on_its_own(subject: impl Subject) {
     assert_eq!(*answers[4].as_ref().unwrap(), Position { partition: 1, offset: 1 });
 }
 
+pub async fn a_record_that_no_log_can_take_is_refused_alone(subject: impl Subject) {
+    let topic = topic(subject.log(), 1).await;
+    let early = Outgoing { timestamp_ms: Some(-2), ..record(&topic, 0, "early") };
+    let name = Outgoing::new(Arc::clone(&topic), None, None, &[("a\0b", None)]);
+    let records = vec![record(&topic, 0, "a"), early, name, record(&topic, 0, "b")];
+    let answers = subject.log().produce(records).await;
+    assert!(matches!(answers[1], Err(Error::InvalidRecord(_))));
+    assert!(matches!(answers[2], Err(Error::InvalidRecord(_))));
+    assert_eq!(*answers[3].as_ref().unwrap(), Position { partition: 0, offset: 1 });
+    assert_eq!(read_all(subject.log(), &topic, 0, 2).await, ["a", "b"]);
+}
+
 pub async fn concurrent_producers_get_offsets_without_gaps(subject: impl Subject) {
     let topic = topic(subject.log(), 1).await;
     let producers = (0..50).map(|producer| {

@@ -21,7 +21,6 @@ use std::{
 };
 
 use futures_util::future::{BoxFuture, FutureExt};
-use serde::{Deserialize, Serialize};
 use tokio::{
     runtime::Handle,
     sync::{mpsc, mpsc::error::TrySendError, oneshot},
@@ -29,10 +28,9 @@ use tokio::{
 };
 
 use super::{
-    Batch, Error, Lag, Limit, Log, Member, Outgoing, Partition, Position, Range, Result, Start,
-    Subscription, Topic, TopicSettings,
+    Batch, Error, Lag, Limit, Log, Member, Outgoing, Partition, Position, Range, Result, Settings,
+    Start, Subscription, Topic, TopicSettings, topic,
 };
-use crate::quantity::{Bytes, Millis};
 
 mod assign;
 mod chunk;
@@ -44,7 +42,6 @@ mod member;
 mod partition;
 mod request;
 mod retention;
-mod route;
 mod shared;
 mod store;
 #[cfg(test)]
@@ -58,29 +55,7 @@ use request::Request;
 use shared::Shared;
 use writer::Writer;
 
-/// `[log]` of the backends.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Settings {
-    /// Memory for recent records of all partitions together.
-    pub tail_bytes: Bytes,
-    /// How often records are looked for that need not be kept.
-    pub retention_check: Millis,
-    /// How long a member of a group may keep a partition that goes to another.
-    pub revoke_deadline: Millis,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            tail_bytes: Bytes(64 << 20),
-            retention_check: Millis(300_000),
-            revoke_deadline: Millis(60_000),
-        }
-    }
-}
-
-/// The embedded log. [`Embedded::close`] it, or drop it, which blocks until everything that was
+/// The embedded log. [`Log::close`] it, or drop it, which blocks until everything that was
 /// handed in is written.
 pub struct Embedded {
     shared: Arc<Shared>,
@@ -117,15 +92,6 @@ impl Embedded {
         let retention = retention::run(Arc::clone(&shared), settings.retention_check.into());
         let retention = runtime.spawn(retention).abort_handle();
         Ok(Self { shared, writer: Mutex::new(Some(thread)), retention })
-    }
-
-    /// Write what was handed in, sync and close the files. Later calls answer
-    /// [`Error::Unavailable`].
-    pub async fn close(self) {
-        let closed = tokio::task::spawn_blocking(move || drop(self)).await;
-        if let Err(error) = closed {
-            tracing::error!(%error, "the log did not close cleanly");
-        }
     }
 
     /// Delete the records that need not be kept now, instead of at the next check.
@@ -195,18 +161,25 @@ impl Embedded {
     }
 }
 
+/// Have everything that was handed in written, sync and close the files. Blocks.
+fn shut(shared: &Shared, writer: JoinHandle<()>) {
+    // The queue is full for a moment at most: the writer empties it on a thread of its own.
+    while let Err(TrySendError::Full(_)) = shared.queue.try_send(Request::Close) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    if writer.join().is_err() {
+        tracing::error!("the writer of the log panicked");
+    }
+    shared.store.store(None);
+}
+
 impl Drop for Embedded {
     fn drop(&mut self) {
         self.retention.abort();
-        // The queue is full for a moment at most: the writer empties it on a thread of its own.
-        while let Err(TrySendError::Full(_)) = self.shared.queue.try_send(Request::Close) {
-            thread::sleep(Duration::from_millis(1));
-        }
         let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if writer.is_some_and(|writer| writer.join().is_err()) {
-            tracing::error!("the writer of the log panicked");
+        if let Some(writer) = writer {
+            shut(&self.shared, writer);
         }
-        self.shared.store.store(None);
     }
 }
 
@@ -217,7 +190,7 @@ impl Log for Embedded {
     }
 
     fn create(&self, topic: &str, settings: TopicSettings) -> BoxFuture<'_, Result<()>> {
-        let (name, checked) = (Arc::from(topic), topics::check(topic, &settings));
+        let (name, checked) = (Arc::from(topic), topic::check(topic, &settings));
         async move {
             checked?;
             self.shared.ask(|reply| Request::Create { name, settings, reply }).await
@@ -261,5 +234,18 @@ impl Log for Embedded {
     fn replay(&self, group: &str, topic: &str, to: Start) -> BoxFuture<'_, Result<()>> {
         let (group, topic) = (group.to_owned(), topic.to_owned());
         async move { self.move_group(&group, &topic, to).await }.boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.retention.abort();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let shared = Arc::clone(&self.shared);
+        async move {
+            let Some(writer) = writer else { return };
+            if let Err(error) = tokio::task::spawn_blocking(move || shut(&shared, writer)).await {
+                tracing::error!(%error, "the log did not close cleanly");
+            }
+        }
+        .boxed()
     }
 }

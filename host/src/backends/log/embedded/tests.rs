@@ -13,6 +13,7 @@ use super::{
     },
     *,
 };
+use crate::quantity::{Bytes, Millis};
 
 mod crash;
 mod full;

@@ -5,12 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 
 use super::{
-    super::{
-        Error, MAX_NAME, MAX_PARTITIONS, MAX_RECORD_BYTES, Outgoing, Result, Topic, TopicSettings,
-        is_name,
-    },
+    super::{Error, Outgoing, Result, Topic, TopicSettings, route},
     partition::Partition,
-    route,
 };
 
 /// All topics. Never changed: the writer replaces it when a topic is created.
@@ -110,6 +106,7 @@ impl TopicEntry {
     }
 
     fn accept(&self, record: Outgoing) -> Result<Item> {
+        record.check()?;
         let limit = self.settings.max_record_bytes;
         if record.tail.len() > limit as usize {
             return Err(Error::TooLarge {
@@ -126,28 +123,6 @@ impl TopicEntry {
         };
         Ok(Item { target, timestamp_ms: record.timestamp_ms, tail: record.tail })
     }
-}
-
-/// Check what a topic is to be created with.
-pub fn check(name: &str, settings: &TopicSettings) -> Result<()> {
-    if !is_name(name) {
-        return Err(Error::InvalidTopic(format!(
-            "`{name}` cannot be a topic; use 1 to {MAX_NAME} of letters, digits, `.`, `_` and `-`"
-        )));
-    }
-    if !(1..=MAX_PARTITIONS).contains(&settings.partitions) {
-        return Err(Error::InvalidTopic(format!(
-            "topic `{name}` cannot have `{}` partitions; choose 1 to {MAX_PARTITIONS}",
-            settings.partitions
-        )));
-    }
-    if !(1..=MAX_RECORD_BYTES).contains(&settings.max_record_bytes) {
-        return Err(Error::InvalidTopic(format!(
-            "topic `{name}` cannot allow records of `{}` bytes; choose 1 to {MAX_RECORD_BYTES}",
-            settings.max_record_bytes
-        )));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -216,6 +216,10 @@ impl Log for Memory {
     fn replay(&self, _: &str, _: &str, _: Start) -> BoxFuture<'_, Result<()>> {
         async { Ok(()) }.boxed()
     }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async {}.boxed()
+    }
 }
 
 struct MemoryReader {
@@ -274,5 +278,10 @@ impl Reader for MemoryReader {
     ) -> BoxFuture<'static, Result<()>> {
         let (log, epoch) = (self.log.clone(), self.epoch);
         async move { log.commit(epoch, outputs, offset).await }.boxed()
+    }
+
+    fn committed(&mut self) -> BoxFuture<'static, Result<Option<u64>>> {
+        let committed = self.log.state().committed;
+        async move { Ok(committed) }.boxed()
     }
 }

@@ -1,4 +1,5 @@
-//! Values that are shown to nobody but the plugin they were granted to.
+//! Values that are shown to nobody but whom they are meant for. The settings say where each is;
+//! the rooms that have the setting enter here.
 
 use std::{env, fmt, path::PathBuf, sync::Arc};
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Secret(Arc<str>);
 
 impl Secret {
-    /// The value, for the guest alone.
+    /// The value, for whom it is meant alone.
     pub fn reveal(&self) -> Arc<str> {
         self.0.clone()
     }
