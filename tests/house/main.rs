@@ -14,6 +14,7 @@ mod crash;
 mod doors;
 mod faults;
 mod foreign;
+#[cfg(feature = "kafka")]
 mod kafka;
 mod metrics;
 mod operators;

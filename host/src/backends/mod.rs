@@ -51,10 +51,16 @@ async fn open_log(settings: &log::Settings, data: &Path) -> anyhow::Result<Arc<d
         log::Backend::Embedded => {
             Arc::new(log::embedded::Embedded::open(settings.clone(), &data.join("log")).await?)
         }
+        #[cfg(feature = "kafka")]
         log::Backend::Kafka => {
             let (settings, deadline) = (settings.kafka.clone(), settings.revoke_deadline.into());
             let opened = log::kafka::Kafka::open(settings, deadline).await;
             Arc::new(opened.context("`[log.kafka]` cannot be used")?)
         }
+        #[cfg(not(feature = "kafka"))]
+        log::Backend::Kafka => anyhow::bail!(
+            "this build has no Kafka client, which `[log] backend = \"kafka\"` needs; build it with \
+             `cargo build --release --features kafka`"
+        ),
     })
 }

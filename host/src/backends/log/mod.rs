@@ -18,10 +18,11 @@ use futures_util::future::BoxFuture;
 #[cfg(test)]
 mod contract;
 pub mod embedded;
+#[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod record;
 mod route;
-mod settings;
+pub mod settings;
 mod topic;
 
 pub use record::{Batch, Outgoing};

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::kafka;
 use crate::quantity::{Bytes, Millis};
+
+pub mod kafka;
 
 /// `[log]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

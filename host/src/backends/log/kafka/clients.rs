@@ -5,7 +5,13 @@ use std::{sync::Arc, time::Duration};
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
-use super::{super::Result, health::Health, settings::Settings};
+use super::{
+    super::{
+        Result,
+        settings::kafka::{Compression, Sasl, Settings},
+    },
+    health::Health,
+};
 use crate::{quantity::Millis, secret::Secret};
 
 /// How long the cluster may take to answer a question about topics, offsets or groups.
@@ -82,7 +88,7 @@ impl Clients {
         let mut config = self.base.clone();
         config
             .set("enable.idempotence", "true")
-            .set("compression.type", self.settings.compression.codec())
+            .set("compression.type", codec(self.settings.compression))
             .set("batch.size", BATCH_BYTES.to_string())
             .set("batch.num.messages", if single { "1" } else { "100000" })
             .set("message.max.bytes", LARGEST)
@@ -173,7 +179,7 @@ fn base(settings: &Settings, password: Option<&Secret>) -> ClientConfig {
         }
     }
     if let Some(sasl) = settings.sasl {
-        config.set("sasl.mechanisms", sasl.mechanism());
+        config.set("sasl.mechanisms", mechanism(sasl));
         config.set("sasl.username", settings.user.as_deref().unwrap_or_default());
         if let Some(password) = password {
             config.set("sasl.password", &*password.reveal());
@@ -192,4 +198,24 @@ pub async fn blocking<T: Send + 'static>(
 ) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| super::super::Error::Unavailable(format!("a task ended: {error}")))?
+}
+
+/// As the protocol calls it.
+fn mechanism(sasl: Sasl) -> &'static str {
+    match sasl {
+        Sasl::Plain => "PLAIN",
+        Sasl::ScramSha256 => "SCRAM-SHA-256",
+        Sasl::ScramSha512 => "SCRAM-SHA-512",
+    }
+}
+
+/// As the protocol calls it.
+fn codec(compression: Compression) -> &'static str {
+    match compression {
+        Compression::None => "none",
+        Compression::Gzip => "gzip",
+        Compression::Snappy => "snappy",
+        Compression::Lz4 => "lz4",
+        Compression::Zstd => "zstd",
+    }
 }

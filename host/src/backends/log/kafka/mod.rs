@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Batch, Error, Lag, Limit, Log, Member, Outgoing, Partition, Position, Range, Result, Start,
-    Subscription, Topic, TopicSettings,
+    Subscription, Topic, TopicSettings, settings::kafka::Settings,
 };
 
 mod catalog;
@@ -45,7 +45,6 @@ mod places;
 mod producer;
 mod reading;
 mod session;
-mod settings;
 mod step;
 mod taking;
 mod tap;
@@ -59,7 +58,6 @@ use groups::{Groups, Seat};
 use member::KafkaMember;
 use producer::Producer;
 use reading::Reading;
-pub use settings::Settings;
 
 /// How long the end waits for records on their way, and for groups to be left.
 const LAST: Duration = Duration::from_secs(10);

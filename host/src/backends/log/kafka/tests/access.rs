@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::{
-    super::settings::{Compression, Sasl},
+    super::super::settings::kafka::{Compression, Sasl},
     *,
 };
 use crate::secret::Source;

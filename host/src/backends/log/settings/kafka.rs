@@ -93,17 +93,6 @@ pub enum Sasl {
     ScramSha512,
 }
 
-impl Sasl {
-    /// As the protocol calls it.
-    pub(super) fn mechanism(self) -> &'static str {
-        match self {
-            Self::Plain => "PLAIN",
-            Self::ScramSha256 => "SCRAM-SHA-256",
-            Self::ScramSha512 => "SCRAM-SHA-512",
-        }
-    }
-}
-
 /// A codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -118,17 +107,4 @@ pub enum Compression {
     Lz4,
     /// Small.
     Zstd,
-}
-
-impl Compression {
-    /// As the protocol calls it.
-    pub(super) fn codec(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Gzip => "gzip",
-            Self::Snappy => "snappy",
-            Self::Lz4 => "lz4",
-            Self::Zstd => "zstd",
-        }
-    }
 }
