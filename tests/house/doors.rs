@@ -25,6 +25,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("fjall", &["backends"]),
     ("rdkafka", &["backends/log/kafka"]),
     ("sqlx", &["backends"]),
+    ("moka", &["backends/cache/embedded.rs"]),
     ("notify", &["plugins/changes.rs"]),
     ("axum", &["admin"]),
     ("wasmtime", &["runtime", "capabilities"]),

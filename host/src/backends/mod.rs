@@ -2,6 +2,7 @@
 //! `contract.rs` the tests that every implementation must pass, and each further file or folder
 //! one implementation. A backend knows nothing of WebAssembly; what it hands out is bytes.
 
+pub mod cache;
 pub mod keyvalue;
 pub mod log;
 pub mod sql;
@@ -20,6 +21,8 @@ pub struct Backends {
     pub sql: Arc<dyn sql::Databases>,
     /// Stores of keys and values.
     pub keyvalue: Arc<dyn keyvalue::KeyValue>,
+    /// Each plugin's values that may be forgotten.
+    pub cache: Arc<dyn cache::Caches>,
 }
 
 /// Where each backend lives and what it may take.
@@ -30,6 +33,8 @@ pub struct Settings {
     pub log: log::Settings,
     /// `[sql]`
     pub sql: sql::sqlite::Settings,
+    /// `[cache]`
+    pub cache: cache::Settings,
 }
 
 impl Backends {
@@ -42,7 +47,8 @@ impl Backends {
         let keyvalue = tokio::task::spawn_blocking(move || {
             keyvalue::embedded::Embedded::open(&stores).context("cannot open the key-value stores")
         });
-        Ok(Self { log, sql: Arc::new(sql), keyvalue: Arc::new(keyvalue.await??) })
+        let cache = open_cache(&settings.cache).await?;
+        Ok(Self { log, sql: Arc::new(sql), keyvalue: Arc::new(keyvalue.await??), cache })
     }
 }
 
@@ -62,5 +68,11 @@ async fn open_log(settings: &log::Settings, data: &Path) -> anyhow::Result<Arc<d
             "this build has no Kafka client, which `[log] backend = \"kafka\"` needs; build it with \
              `cargo build --release --features kafka`"
         ),
+    })
+}
+
+async fn open_cache(settings: &cache::Settings) -> anyhow::Result<Arc<dyn cache::Caches>> {
+    Ok(match settings.backend {
+        cache::Backend::Embedded => Arc::new(cache::embedded::Embedded::new(settings)),
     })
 }

@@ -20,6 +20,7 @@ use wasmtime::component::Linker;
 
 use crate::backends::Backends;
 
+pub mod cache;
 pub mod config;
 pub mod geoip;
 pub mod http;
@@ -267,4 +268,5 @@ capabilities! {
     produce: produce::Produce,
     sql: sql::Sql,
     keyvalue: keyvalue::KeyValue,
+    cache: cache::Cache,
 }

@@ -91,6 +91,14 @@ pub const NAMES: &[(&str, Kind, &str)] = &[
         Counter,
         "Values of metrics that are not allowed or too many, by plugin.",
     ),
+    ("trellis_cache_hits_total", Counter, "Looks into the cache that found a value, by plugin."),
+    ("trellis_cache_misses_total", Counter, "Looks into the cache that found none, by plugin."),
+    (
+        "trellis_cache_evictions_total",
+        Counter,
+        "Values that went to make room, by plugin; embedded only.",
+    ),
+    ("trellis_cache_errors_total", Counter, "Calls that the cache could not answer, by plugin."),
     ("trellis_kafka_queue_records", Gauge, "Records on their way to the cluster, by client."),
     (
         "trellis_kafka_queue_bytes",

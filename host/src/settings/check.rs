@@ -21,6 +21,8 @@ const YEAR: Millis = Millis(366 * 24 * 3600 * 1000);
 const LONGEST_TICK: Millis = Millis(1000);
 /// An empty database takes a few pages.
 const SMALLEST_DATABASE: Bytes = Bytes(1 << 20);
+/// A cache takes a few of the largest values.
+const SMALLEST_CACHE: Bytes = Bytes(4 << 20);
 /// A head is a path and some fields.
 const SMALLEST_HEAD: Bytes = Bytes(1 << 10);
 
@@ -85,7 +87,12 @@ fn check_backends(backends: &backends::Settings) -> Outcome {
     check_range(at("log", "revoke-deadline"), backends.log.revoke_deadline, MOMENT..=YEAR)?;
     check_kafka(&backends.log)?;
     check_range(at("sql", "readers"), backends.sql.readers, 1..=1000)?;
-    check_range(at("sql", "max-bytes"), backends.sql.max_bytes, SMALLEST_DATABASE..=Bytes(1 << 47))
+    check_range(
+        at("sql", "max-bytes"),
+        backends.sql.max_bytes,
+        SMALLEST_DATABASE..=Bytes(1 << 47),
+    )?;
+    check_range(at("cache", "max-bytes"), backends.cache.max_bytes, SMALLEST_CACHE..=Bytes(1 << 47))
 }
 
 fn check_kafka(log: &backends::log::Settings) -> Outcome {

@@ -38,7 +38,7 @@ pub struct Settings {
     pub admin: admin::Settings,
     /// `[runtime]`
     pub runtime: runtime::Settings,
-    /// `[log]` and `[sql]`
+    /// `[log]`, `[sql]` and `[cache]`
     #[serde(flatten)]
     pub backends: backends::Settings,
     /// `[observe]`
@@ -51,7 +51,8 @@ pub struct Settings {
 }
 
 /// The tables that are not a capability's.
-const TABLES: &[&str] = &["host", "http", "admin", "runtime", "log", "sql", "observe", "grants"];
+const TABLES: &[&str] =
+    &["host", "http", "admin", "runtime", "log", "sql", "cache", "observe", "grants"];
 
 /// `[host]`
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -105,6 +106,7 @@ impl<'de> Visitor<'de> for Tables {
                 "http" => settings.http = map.next_value()?,
                 "log" => settings.backends.log = map.next_value()?,
                 "sql" => settings.backends.sql = map.next_value()?,
+                "cache" => settings.backends.cache = map.next_value()?,
                 "admin" => settings.admin = map.next_value()?,
                 "runtime" => settings.runtime = map.next_value()?,
                 "observe" => settings.observe = map.next_value()?,

@@ -24,6 +24,7 @@ async fn instances(concurrency: u32) -> Arc<Instances> {
         produce: None,
         sql: None,
         keyvalue: None,
+        cache: None,
     };
     let limits = Limits {
         memory: 1 << 20,

@@ -25,6 +25,7 @@
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod cache;
 pub mod config;
 pub mod consumer;
 pub mod geoip;

@@ -6,6 +6,7 @@ use super::super::{delivery::store, handler::Fault};
 use crate::{
     backends::{
         Backends,
+        cache::embedded as cache,
         keyvalue::embedded as keyvalue,
         log::{Partition, embedded as log},
         sql::sqlite,
@@ -20,6 +21,7 @@ async fn open(directory: &Path) -> capabilities::sql::Instance {
         log: Arc::new(log),
         sql: Arc::new(sqlite::Sqlite::open(Default::default(), &directory.join("sql")).unwrap()),
         keyvalue: Arc::new(keyvalue::Embedded::open(&directory.join("keyvalue")).unwrap()),
+        cache: Arc::new(cache::Embedded::new(&Default::default())),
     };
     let sql = Sql::open(Default::default(), &backends).await.unwrap();
     let plugin = Plugin { name: "counters".into(), generation: 1, config: Default::default() };
