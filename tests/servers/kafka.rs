@@ -17,8 +17,11 @@ impl Broker {
     /// Start a broker that keeps everything in `dir`, on the ports it had there before; without
     /// one, in a directory that is gone afterwards.
     pub fn start(dir: Option<&Path>) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/servers/kafka");
-        let mut script = Command::new(script)
+        let mut directories = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+        let script = directories.find_map(|directory| {
+            Some(directory.join("tests/servers/kafka")).filter(|script| script.is_file())
+        });
+        let mut script = Command::new(script.expect("the workspace has the script"))
             .arg("serve")
             .args(dir)
             .stdin(Stdio::piped())

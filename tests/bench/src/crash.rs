@@ -60,7 +60,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let mut random = fastrand::Rng::with_seed(seed);
     println!("seed {seed}");
     let built = Built::make()?;
-    let mut house = House::new(&built, None)?;
+    let mut house = House::new(&built, None, "")?;
     for plugin in ["tracker", "enricher", "counters"] {
         house.install_all(&[built.component(plugin)?])?;
     }

@@ -17,6 +17,13 @@ const COUNTRIES: [&str; 6] = ["DE", "FR", "GB", "US", "SE", "XX"];
 pub async fn fill(data: &Path, topics: &[&str], messages: u64) -> Result<()> {
     fs::create_dir_all(data)?;
     let log = Embedded::open(Settings::default(), &log_directory(data)).await?;
+    fill_log(&log, topics, messages).await?;
+    log.close().await;
+    Ok(())
+}
+
+/// Create topics with four partitions and write so many events to the first.
+pub async fn fill_log(log: &dyn Log, topics: &[&str], messages: u64) -> Result<()> {
     for topic in topics {
         log.create(topic, TopicSettings { partitions: 4, ..TopicSettings::default() }).await?;
     }
@@ -31,7 +38,6 @@ pub async fn fill(data: &Path, topics: &[&str], messages: u64) -> Result<()> {
         }
         written += count;
     }
-    log.close().await;
     Ok(())
 }
 

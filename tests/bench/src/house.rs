@@ -35,11 +35,14 @@ pub struct House {
 }
 
 impl House {
-    /// Directories, and no host yet.
-    pub fn new(built: &Built, pinned: Option<String>) -> Result<Self> {
+    /// Directories, and no host yet; it has these settings besides.
+    pub fn new(built: &Built, pinned: Option<String>, settings: &str) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         fs::create_dir(dir.path().join("plugins"))?;
-        fs::write(dir.path().join("settings.toml"), "[grants]\ndefault = \"needs\"\n")?;
+        fs::write(
+            dir.path().join("settings.toml"),
+            format!("[grants]\ndefault = \"needs\"\n{settings}"),
+        )?;
         Ok(Self {
             dir,
             program: built.program(),

@@ -1,21 +1,23 @@
 //! `counters-consumer` and `relay-exactly-once`: a topic read to its end, beside the same code
-//! without a guest.
+//! without a guest; `kafka-…`: a topic in a cluster.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::Bench;
+use super::{
+    Bench,
+    topics::{Kind, Topics},
+};
 use crate::{
-    fill,
     house::House,
     native::server::seconds,
     process::PATIENCE,
     report::{Row, median, spread},
 };
+
+/// How often it is looked how much is done: each look asks the log.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What is read by whom.
 struct Reading {
@@ -35,7 +37,7 @@ enum Progress {
 }
 
 /// Events counted into the plugin's own database.
-pub async fn counters(bench: &Bench, name: &str) -> Result<Vec<Row>> {
+pub async fn counters(bench: &Bench, name: &str, kind: Kind) -> Result<Vec<Row>> {
     let reading = Reading {
         progress: Progress::Counted,
         plugin: "counters",
@@ -43,11 +45,11 @@ pub async fn counters(bench: &Bench, name: &str) -> Result<Vec<Row>> {
         group: "counters",
         topics: &["events"],
     };
-    measure(bench, name, &reading).await
+    measure(bench, name, kind, &reading).await
 }
 
 /// Events written to another topic, exactly once.
-pub async fn relay(bench: &Bench, name: &str) -> Result<Vec<Row>> {
+pub async fn relay(bench: &Bench, name: &str, kind: Kind) -> Result<Vec<Row>> {
     let reading = Reading {
         progress: Progress::Offsets,
         plugin: "bench-relay",
@@ -55,16 +57,15 @@ pub async fn relay(bench: &Bench, name: &str) -> Result<Vec<Row>> {
         group: "bench-relay",
         topics: &["relay-in", "relay-out"],
     };
-    measure(bench, name, &reading).await
+    measure(bench, name, kind, &reading).await
 }
 
-async fn measure(bench: &Bench, name: &str, reading: &Reading) -> Result<Vec<Row>> {
-    let full = tempfile::tempdir()?;
-    fill::fill(full.path(), reading.topics, bench.messages).await?;
+async fn measure(bench: &Bench, name: &str, kind: Kind, reading: &Reading) -> Result<Vec<Row>> {
+    let topics = Topics::new(kind, reading.topics, bench.messages).await?;
     let (mut native, mut plugin) = (Vec::new(), Vec::new());
     for _ in 0..bench.rounds {
-        native.push(native_rate(bench, reading, full.path()).await?);
-        plugin.push(plugin_rate(bench, reading, full.path()).await?);
+        native.push(native_rate(bench, reading, &topics).await?);
+        plugin.push(plugin_rate(bench, reading, &topics).await?);
     }
     let note = format!(
         "{} messages of about 300 bytes, ±{:.0} %",
@@ -75,17 +76,17 @@ async fn measure(bench: &Bench, name: &str, reading: &Reading) -> Result<Vec<Row
     Ok(vec![Row { note, ..row }])
 }
 
-async fn native_rate(bench: &Bench, reading: &Reading, full: &Path) -> Result<f64> {
+async fn native_rate(bench: &Bench, reading: &Reading, topics: &Topics) -> Result<f64> {
     let data = tempfile::tempdir()?;
-    fill::copy(full, data.path())?;
-    Ok(bench.messages as f64 / seconds(reading.native, data.path()).await?)
+    let arguments = topics.arguments(data.path())?;
+    Ok(bench.messages as f64 / seconds(reading.native, &arguments).await?)
 }
 
 /// Install the plugin into a running host; from the first batch on, the time until nothing is
 /// left.
-async fn plugin_rate(bench: &Bench, reading: &Reading, full: &Path) -> Result<f64> {
-    let mut house = House::new(&bench.built, None)?;
-    fill::copy(full, &house.data())?;
+async fn plugin_rate(bench: &Bench, reading: &Reading, topics: &Topics) -> Result<f64> {
+    topics.rewind(reading.group, reading.topics[0]).await?;
+    let mut house = topics.house(bench, None)?;
     house.run().await?;
     house.install_all(&[bench.built.component(reading.plugin)?])?;
     let (first, begun) = until_begun(&house, reading, bench.messages).await?;
@@ -96,7 +97,7 @@ async fn plugin_rate(bench: &Bench, reading: &Reading, full: &Path) -> Result<f6
         if begun.elapsed() > PATIENCE * 4 {
             bail!("{} does not get to the end:\n{}", reading.plugin, house.said());
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(LOOK).await;
     }
     let rate = first as f64 / begun.elapsed().as_secs_f64();
     house.stop().await?;

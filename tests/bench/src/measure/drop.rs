@@ -34,7 +34,7 @@ pub async fn cached(bench: &Bench, name: &str) -> Result<Vec<Row>> {
 }
 
 async fn measure(bench: &Bench, name: &str, cached: bool, limit: f64) -> Result<Vec<Row>> {
-    let mut house = House::new(&bench.built, None)?;
+    let mut house = House::new(&bench.built, None, "")?;
     house.run().await?;
     let hello = fs::read(bench.built.component("bench-hello")?)?;
     let mut times = Vec::new();

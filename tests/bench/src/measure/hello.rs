@@ -22,8 +22,8 @@ pub async fn plain(bench: &Bench, name: &str, browser: bool) -> Result<Vec<Row>>
 
 async fn measure(bench: &Bench, name: &str, plugin: &str, browser: bool) -> Result<Vec<Row>> {
     let pins = bench.server_pin();
-    let native = Server::start("hello", None, pins.as_deref()).await?;
-    let mut house = House::new(&bench.built, pins)?;
+    let native = Server::start("hello", &[], pins.as_deref()).await?;
+    let mut house = House::new(&bench.built, pins, "")?;
     house.install_all(&[bench.built.component(plugin)?])?;
     house.run().await?;
     let path = format!("/{plugin}");

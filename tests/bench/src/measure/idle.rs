@@ -60,7 +60,7 @@ fn path(number: u64) -> String {
 
 /// A host with so many plugins of so many components.
 async fn installed(bench: &Bench, count: u64, different: u64) -> Result<House> {
-    let mut house = House::new(&bench.built, None)?;
+    let mut house = House::new(&bench.built, None, "")?;
     let hello = fs::read(bench.built.component("bench-hello")?)?;
     for number in 0..count {
         let component = variant(&hello, number % different);

@@ -14,11 +14,14 @@ mod drop;
 mod hello;
 mod idle;
 mod reload;
+mod topics;
 mod tracker;
 mod wasi;
 
+use topics::Kind;
+
 /// Every name, in the order of the report.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 17] = [
     "http-hello",
     "http-hello-browser",
     "http-hello-plain",
@@ -33,6 +36,9 @@ pub const NAMES: [&str; 14] = [
     "reload-under-load",
     "idle-plugins",
     "idle-plugins-sleeping",
+    "kafka-tracker-durable",
+    "kafka-counters-consumer",
+    "kafka-relay-exactly-once",
 ];
 
 /// How to measure.
@@ -59,14 +65,17 @@ impl Bench {
             "http-hello-plain-browser" => hello::plain(self, name, true).await,
             "wasi-http-02-hello" => wasi::hello(self, name, "wasi-02-sync").await,
             "wasi-http-03-hello" => wasi::hello(self, name, "wasi-03-stream").await,
-            "tracker-durable" => tracker::durable(self, name).await,
-            "counters-consumer" => consume::counters(self, name).await,
-            "relay-exactly-once" => consume::relay(self, name).await,
+            "tracker-durable" => tracker::durable(self, name, Kind::Embedded).await,
+            "counters-consumer" => consume::counters(self, name, Kind::Embedded).await,
+            "relay-exactly-once" => consume::relay(self, name, Kind::Embedded).await,
             "drop-to-served" => drop::compiled(self, name).await,
             "drop-to-served-cached" => drop::cached(self, name).await,
             "reload-under-load" => reload::tracker(self, name).await,
             "idle-plugins" => idle::used(self, name).await,
             "idle-plugins-sleeping" => idle::sleeping(self, name).await,
+            "kafka-tracker-durable" => tracker::durable(self, name, Kind::Kafka).await,
+            "kafka-counters-consumer" => consume::counters(self, name, Kind::Kafka).await,
+            "kafka-relay-exactly-once" => consume::relay(self, name, Kind::Kafka).await,
             _ => anyhow::bail!("`{name}` is none of {}", NAMES.join(", ")),
         }
     }

@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// p99 quiet, then with each version compiled anew, then with two versions that take turns.
 pub async fn tracker(bench: &Bench, name: &str) -> Result<Vec<Row>> {
-    let mut house = House::new(&bench.built, None)?;
+    let mut house = House::new(&bench.built, None, "")?;
     house.install_all(&[bench.built.component("tracker")?])?;
     house.run().await?;
     house.until_served("/t/ready").await?;

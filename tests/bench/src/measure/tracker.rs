@@ -1,14 +1,13 @@
 //! `tracker-durable`: events stored before they are answered, beside an axum handler that writes
-//! the same record to the same kind of log.
-
-use std::fs;
+//! the same record to the same kind of log; `kafka-tracker-durable`: to the same cluster.
 
 use anyhow::Result;
 
-use super::{Bench, noise, rate};
+use super::{
+    Bench, noise, rate,
+    topics::{Kind, Topics},
+};
 use crate::{
-    fill,
-    house::House,
     native::server::Server,
     report::{Row, median},
     wrk::{BROWSER, Request},
@@ -23,13 +22,13 @@ pub fn request() -> Request {
     Request { headers: BROWSER.to_vec(), body: Some(BODY.to_owned()) }
 }
 
-/// Measure with 256 connections, so that many events share a sync.
-pub async fn durable(bench: &Bench, name: &str) -> Result<Vec<Row>> {
+/// Measure with 256 connections, so that many events share a sync or a request.
+pub async fn durable(bench: &Bench, name: &str, kind: Kind) -> Result<Vec<Row>> {
     let pins = bench.server_pin();
-    let data = tempfile::tempdir()?;
-    fill::fill(data.path(), &["raw"], 0).await?;
-    let native = Server::start("tracker", Some(data.path()), pins.as_deref()).await?;
-    let mut house = House::new(&bench.built, pins)?;
+    let (topics, data) = (Topics::new(kind, &["raw"], 0).await?, tempfile::tempdir()?);
+    let arguments = topics.arguments(data.path())?;
+    let native = Server::start("tracker", &arguments, pins.as_deref()).await?;
+    let mut house = topics.house(bench, pins)?;
     house.install_all(&[bench.built.component("tracker")?])?;
     house.run().await?;
     house.until_served("/t/ready").await?;
@@ -40,24 +39,13 @@ pub async fn durable(bench: &Bench, name: &str) -> Result<Vec<Row>> {
         median(&runs.iter().map(|run| run.p99_us / 1000.0).collect::<Vec<_>>())
     };
     let note = format!(
-        "{} · p99 {:.1} ms, native {:.1} ms · the log on {}",
+        "{} · p99 {:.1} ms, native {:.1} ms · {}",
         noise(&outcomes),
         p99(&outcomes[1]),
         p99(&outcomes[0]),
-        filesystem(data.path()).unwrap_or_else(|| "an unknown filesystem".into()),
+        topics.describe(data.path()),
     );
     let row =
         Row { native: Some(rate(&outcomes[0])), ..Row::new(name, "req/s", rate(&outcomes[1])) };
     Ok(vec![Row { note, ..row }])
-}
-
-/// What a sync costs depends on it.
-fn filesystem(path: &std::path::Path) -> Option<String> {
-    let mounts = fs::read_to_string("/proc/mounts").ok()?;
-    let mounts = mounts.lines().filter_map(|line| {
-        let mut words = line.split(' ').skip(1);
-        Some((words.next()?, words.next()?))
-    });
-    let holding = mounts.filter(|(mount, _)| path.starts_with(mount));
-    holding.max_by_key(|(mount, _)| mount.len()).map(|(_, kind)| kind.to_owned())
 }

@@ -19,8 +19,8 @@ use crate::{
 pub async fn hello(bench: &Bench, name: &str, component: &str) -> Result<Vec<Row>> {
     let file = Built::foreign()?.join(format!("{component}.wasm"));
     let pins = bench.server_pin();
-    let native = Server::start("hello", None, pins.as_deref()).await?;
-    let mut house = House::new(&bench.built, pins.clone())?;
+    let native = Server::start("hello", &[], pins.as_deref()).await?;
+    let mut house = House::new(&bench.built, pins.clone(), "")?;
     house.install_all(std::slice::from_ref(&file))?;
     // Reuse of instances has to be asked for, here as in the peer.
     house.install(&format!("{component}.toml"), manifest(component))?;

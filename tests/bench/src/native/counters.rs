@@ -1,11 +1,11 @@
 //! What the plugin `counters` does, straight on the log and on a database of its own.
 
-use std::{path::Path, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc};
 
 use anyhow::Result;
 use counters::Counts;
 use trellis::backends::{
-    log::{Batch, Reader, embedded::Embedded},
+    log::{Reader, embedded::Embedded},
     sql::{
         Database, Databases, Migration, Place, Statement, Value,
         sqlite::{Settings, Sqlite},
@@ -17,16 +17,23 @@ use super::reading;
 
 /// Who has finished what, in the database.
 const GROUP: &str = "native-counters";
-const TOPIC: &str = "events";
+/// What is counted.
+pub const TOPIC: &str = "events";
 
 /// Count everything; the seconds it took.
 pub async fn run(log: &Embedded, data: &Path) -> Result<f64> {
+    let database = database(data).await?;
+    reading::run(log, TOPIC, GROUP, |reader, end| partition(reader, end, Arc::clone(&database)))
+        .await
+}
+
+/// A database of its own under a data directory, with the plugin's tables.
+pub async fn database(data: &Path) -> Result<Arc<dyn Database>> {
     let databases = Sqlite::open(Settings::default(), &data.join("native"))?;
     let database = databases.open("counters").await?;
     let sql = include_str!("../../../../plugins/counters/migrations/0001_counters.sql");
     database.migrate(&[Migration { name: "0001_counters.sql".into(), sql: sql.into() }]).await?;
-    reading::run(log, TOPIC, GROUP, |reader, end| partition(reader, end, Arc::clone(&database)))
-        .await
+    Ok(database)
 }
 
 /// One transaction a batch: what it counted, and how far it goes.
@@ -39,23 +46,29 @@ async fn partition(
     let mut done = 0;
     while done < end {
         let batch = reader.next(reading::batches_of(4000)).await?;
-        let statements = statements(&batch)?;
-        let mut transaction = database.begin().await?;
-        transaction.batch(statements).await?;
-        let place = Place { group: GROUP, topic: TOPIC, partition: number };
-        transaction.store_offset(place, done, batch.next).await?;
-        transaction.commit().await?;
+        let mut counts = Counts::default();
+        for record in batch.records() {
+            counts.add(record.tail.value().unwrap_or_default(), record.timestamp_ms)?;
+        }
+        store(&*database, &counts, number, done..batch.next).await?;
         done = batch.next;
     }
     Ok(())
 }
 
-fn statements(batch: &Batch) -> Result<Vec<Statement>> {
-    let mut counts = Counts::default();
-    for record in batch.records() {
-        counts.add(record.tail.value().unwrap_or_default(), record.timestamp_ms)?;
-    }
-    Ok(counters::upserts(&counts, |statements| statements.iter().map(statement).collect()))
+/// What was counted in these offsets of a partition, and that it was.
+pub async fn store(
+    database: &dyn Database,
+    counts: &Counts<'_>,
+    partition: u32,
+    offsets: Range<u64>,
+) -> Result<()> {
+    let statements = counters::upserts(counts, |all| all.iter().map(statement).collect());
+    let mut transaction = database.begin().await?;
+    transaction.batch(statements).await?;
+    let place = Place { group: GROUP, topic: TOPIC, partition };
+    transaction.store_offset(place, offsets.start, offsets.end).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// As the host takes a statement from a guest.

@@ -15,6 +15,7 @@ use crate::house::log_directory;
 
 mod counters;
 mod hello;
+mod kafka;
 mod reading;
 mod relay;
 pub mod server;
@@ -34,28 +35,36 @@ pub enum Native {
         /// Where to write the address once it listens.
         #[arg(long)]
         ports_file: PathBuf,
-        /// The data directory of a host that does not run.
-        #[arg(long)]
-        data: PathBuf,
+        #[command(flatten)]
+        place: Place,
     },
     /// Relays `relay-in` to `relay-out` and says how long that took.
     Relay {
-        /// The data directory of a host that does not run.
-        #[arg(long)]
-        data: PathBuf,
+        #[command(flatten)]
+        place: Place,
         /// Where to write the seconds.
         #[arg(long)]
         result: PathBuf,
     },
     /// Counts the topic `events` into a database and says how long that took.
     Counters {
-        /// The data directory of a host that does not run.
-        #[arg(long)]
-        data: PathBuf,
+        #[command(flatten)]
+        place: Place,
         /// Where to write the seconds.
         #[arg(long)]
         result: PathBuf,
     },
+}
+
+/// Where the topics are.
+#[derive(Debug, clap::Args)]
+pub struct Place {
+    /// The data directory of a host that does not run.
+    #[arg(long)]
+    data: PathBuf,
+    /// A broker of the cluster that has the topics; without it they lie in the data directory.
+    #[arg(long)]
+    broker: Option<String>,
 }
 
 impl Native {
@@ -65,21 +74,39 @@ impl Native {
             Self::Hello { ports_file } => {
                 Ok(axum::serve(listen(&ports_file).await?, hello::router()).await?)
             }
-            Self::Tracker { ports_file, data } => {
-                let router = tracker::router(open(&data).await?);
+            Self::Tracker { ports_file, place } => {
+                let store = match &place.broker {
+                    Some(broker) => tracker::Store::Kafka(kafka::Writer::new(broker)?),
+                    None => tracker::Store::Embedded(open(&place.data).await?),
+                };
+                let router = tracker::router(store);
                 let service = router.into_make_service_with_connect_info::<SocketAddr>();
                 Ok(axum::serve(listen(&ports_file).await?, service).await?)
             }
-            Self::Relay { data, result } => {
-                let log = open(&data).await?;
-                let seconds = relay::run(&log).await?;
-                log.close().await;
+            Self::Relay { place, result } => {
+                let seconds = match place.broker {
+                    Some(broker) => {
+                        tokio::task::spawn_blocking(move || kafka::relay::run(&broker)).await??
+                    }
+                    None => {
+                        let log = open(&place.data).await?;
+                        let seconds = relay::run(&log).await?;
+                        log.close().await;
+                        seconds
+                    }
+                };
                 Ok(std::fs::write(result, seconds.to_string())?)
             }
-            Self::Counters { data, result } => {
-                let log = open(&data).await?;
-                let seconds = counters::run(&log, &data).await?;
-                log.close().await;
+            Self::Counters { place, result } => {
+                let seconds = match &place.broker {
+                    Some(broker) => kafka::counters::run(broker, &place.data).await?,
+                    None => {
+                        let log = open(&place.data).await?;
+                        let seconds = counters::run(&log, &place.data).await?;
+                        log.close().await;
+                        seconds
+                    }
+                };
                 Ok(std::fs::write(result, seconds.to_string())?)
             }
         }

@@ -46,7 +46,12 @@ fn outputs(batch: &Batch, topic: &Arc<str>) -> Result<Vec<Outgoing>> {
 }
 
 fn relay(record: &Record<'_>, topic: &Arc<str>) -> Result<Outgoing> {
-    let kept: Kept<'_> = serde_json::from_slice(record.tail.value().unwrap_or(b"null"))?;
-    let value = serde_json::to_vec(&kept)?;
+    let value = kept(record.tail.value().unwrap_or(b"null"))?;
     Ok(Outgoing::new(Arc::clone(topic), record.tail.key(), Some(&value), &[]))
+}
+
+/// What is kept of an event.
+pub fn kept(event: &[u8]) -> Result<Vec<u8>> {
+    let kept: Kept<'_> = serde_json::from_slice(event)?;
+    Ok(serde_json::to_vec(&kept)?)
 }

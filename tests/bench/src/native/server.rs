@@ -1,6 +1,6 @@
 //! A native server as a process of its own, beside the host.
 
-use std::path::Path;
+use std::ffi::OsString;
 
 use anyhow::Result;
 use tempfile::TempDir;
@@ -15,15 +15,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Start `bench native NAME` and wait until it listens.
-    pub async fn start(name: &str, data: Option<&Path>, pins: Option<&str>) -> Result<Self> {
+    /// Start `bench native NAME` with these arguments and wait until it listens.
+    pub async fn start(name: &str, arguments: &[OsString], pins: Option<&str>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let (ports, log) = (dir.path().join("ports"), dir.path().join("log"));
         let mut command = pinned(std::env::current_exe()?.as_os_str(), pins);
-        command.args(["native", name, "--ports-file"]).arg(&ports);
-        if let Some(data) = data {
-            command.arg("--data").arg(data);
-        }
+        command.args(["native", name, "--ports-file"]).arg(&ports).args(arguments);
         let mut process = Process::start(command, &log)?;
         let address = process.until_written(&ports, &log).await?;
         Ok(Self { _process: process, _dir: dir, address })
@@ -35,12 +32,12 @@ impl Server {
     }
 }
 
-/// Run `bench native NAME` to its end; the seconds it says.
-pub async fn seconds(name: &str, data: &Path) -> Result<f64> {
+/// Run `bench native NAME` with these arguments to its end; the seconds it says.
+pub async fn seconds(name: &str, arguments: &[OsString]) -> Result<f64> {
     let dir = tempfile::tempdir()?;
     let (result, log) = (dir.path().join("seconds"), dir.path().join("log"));
     let mut command = std::process::Command::new(std::env::current_exe()?);
-    command.args(["native", name, "--data"]).arg(data).arg("--result").arg(&result);
+    command.args(["native", name, "--result"]).arg(&result).args(arguments);
     let mut process = Process::start(command, &log)?;
     Ok(process.until_written(&result, &log).await?.parse()?)
 }

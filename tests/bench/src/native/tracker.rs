@@ -1,4 +1,5 @@
-//! What the plugin `tracker` does with a POST of JSON, as an axum handler on the same log.
+//! What the plugin `tracker` does with a POST of JSON, as an axum handler on the same log, or on
+//! the same cluster.
 
 use std::{
     borrow::Cow,
@@ -19,6 +20,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use trellis::backends::log::{Log, Outgoing, embedded::Embedded};
 
+use super::kafka;
+
 /// As the plugin writes it.
 #[derive(Serialize)]
 struct Event<'a> {
@@ -34,47 +37,60 @@ struct Event<'a> {
     params: &'a RawValue,
 }
 
-struct Tracker {
-    log: Embedded,
-    topic: Arc<str>,
+/// Where events are stored.
+pub enum Store {
+    /// In the log on this machine.
+    Embedded(Embedded),
+    /// In a cluster.
+    Kafka(kafka::Writer),
+}
+
+impl Store {
+    /// Write one event; whether it is durable.
+    async fn keep(&self, ip: &str, value: &[u8]) -> bool {
+        match self {
+            Self::Embedded(log) => {
+                let record = Outgoing::new("raw".into(), Some(ip.as_bytes()), Some(value), &[]);
+                matches!(log.produce(vec![record]).await.pop(), Some(Ok(_)))
+            }
+            Self::Kafka(writer) => writer.write("raw", ip.as_bytes(), value).await,
+        }
+    }
 }
 
 /// `POST /t/{type}`.
-pub fn router(log: Embedded) -> Router {
-    let tracker = Arc::new(Tracker { log, topic: "raw".into() });
-    Router::new().route("/t/{*path}", post(take)).with_state(tracker)
+pub fn router(store: Store) -> Router {
+    Router::new().route("/t/{*path}", post(take)).with_state(Arc::new(store))
 }
 
 async fn take(
-    State(tracker): State<Arc<Tracker>>,
+    State(store): State<Arc<Store>>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let Some(record) = record(&tracker.topic, client, &uri, &headers, &body) else {
+    let Some((ip, value)) = event(client, &uri, &headers, &body) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    match tracker.log.produce(vec![record]).await.pop() {
-        Some(Ok(_)) => {
-            let fields = [
-                (header::CONTENT_TYPE, "application/json"),
-                (header::CACHE_CONTROL, "no-store"),
-                (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-            ];
-            (fields, r#"{"status":"ok"}"#).into_response()
-        }
-        _ => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    if !store.keep(&ip, &value).await {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
+    let fields = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    ];
+    (fields, r#"{"status":"ok"}"#).into_response()
 }
 
-fn record(
-    topic: &Arc<str>,
+/// The address that the event is of, and the event.
+fn event<'a>(
     client: SocketAddr,
     uri: &Uri,
-    headers: &HeaderMap,
+    headers: &'a HeaderMap,
     body: &[u8],
-) -> Option<Outgoing> {
+) -> Option<(Cow<'a, str>, Vec<u8>)> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if text(header::HeaderName::from_static("dnt")) == "1" {
         return None;
@@ -97,5 +113,5 @@ fn record(
         params,
     };
     let value = serde_json::to_vec(&event).ok()?;
-    Some(Outgoing::new(Arc::clone(topic), Some(ip.as_bytes()), Some(&value), &[]))
+    Some((ip, value))
 }
