@@ -8,6 +8,7 @@
 //! - [`settings`]: what the operator decides, table by table from the rooms below.
 //! - [`admin`]: what operators see and do while the host runs.
 //! - [`triggers`]: what starts a plugin.
+//! - [`nodes`]: the hosts that share their backends.
 //! - [`plugins`]: what is installed.
 //! - [`runtime`]: the only driver of wasmtime.
 //! - [`manifest`]: what a plugin says about itself.
@@ -23,6 +24,7 @@ pub mod backends;
 pub mod capabilities;
 pub mod cli;
 pub mod manifest;
+pub mod nodes;
 pub mod observe;
 pub mod plugins;
 pub mod quantity;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! open:  backends ─ capabilities ─ runtime ─ plugins ─ triggers ─ admin ─ ready
-//! close: not ready ─ triggers end their calls ─ generations drain ─ backends close
+//! close: not ready ─ leave-delay ─ triggers end their calls ─ generations drain ─ backends close
 //! ```
 
 use std::{
@@ -22,6 +22,7 @@ use crate::{
     admin::{self, ports::Ports, token::Token},
     backends::Backends,
     capabilities::Capabilities,
+    nodes::{Nodes, State, node::Addresses},
     observe::{self, Observe},
     plugins::{Check, Plugins, folder::Folder, load::Loader},
     runtime::{Runtime, cache::Cache},
@@ -38,27 +39,32 @@ use crate::{
 /// How long the calls of the last generations may go on once the triggers have ended.
 const LAST_CALLS: Duration = Duration::from_secs(10);
 
-/// Run until `stop` is cancelled, or a trigger ends by itself, then end in order. `ready` is called
+/// Run until `leave` is cancelled, or a trigger ends by itself, then end in order. `ready` is called
 /// once every plugin of the first scan has been tried and everything listens.
 pub async fn run(
     loaded: Loaded,
     ready: impl FnOnce(&Ports),
-    stop: CancellationToken,
+    leave: CancellationToken,
 ) -> anyhow::Result<()> {
     let Loaded { settings, warnings } = loaded;
     let observe = observe::init(&settings.observe)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    // Everything ends with it; a while after the order to leave.
+    let stop = CancellationToken::new();
     let House { backends, plugins, folder, edge, admin, token, ports } =
         House::open(&settings, &stop).await?;
-    let (is_ready, readiness) = watch::channel(false);
+    let (state, is_in) = watch::channel(State::Starting);
     let (replays, asked) = replay::channel();
 
     // The admin API is there before and after everything else: it tells how the rest is.
     let (tasks, closed) = (TaskTracker::new(), CancellationToken::new());
-    let sources = sources(&plugins, &backends, &observe, replays, readiness);
+    let nodes = Arc::new(nodes(&settings, &backends, &plugins, &ports, &is_in));
+    let sources = sources(&plugins, &backends, &observe, replays, Arc::clone(&nodes), is_in);
     tasks.spawn(admin::run(admin, token, sources, closed.clone()));
+    let gone = closed.clone();
+    tasks.spawn(async move { nodes.run(gone).await });
     let upkeep = observe.metrics.clone().run();
     tasks.spawn(closed.clone().run_until_cancelled_owned(upkeep));
     let following = tokio::spawn({
@@ -78,19 +84,24 @@ pub async fn run(
     tokio::select! {
         tried = all_tried.wait_for(|tried| *tried) => {
             drop(tried);
-            is_ready.send_replace(true);
+            state.send_replace(State::Ready);
             for path in ports_files(&settings) {
                 ports.write(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
             }
             ready(&ports);
         }
-        () = stop.cancelled() => {}
+        () = leave.cancelled() => {}
     }
-    let first = tokio::select! {
-        () = stop.cancelled() => None,
+    let mut first = tokio::select! {
+        () = leave.cancelled() => None,
         first = triggers.join_next() => first,
     };
-    is_ready.send_replace(false);
+    let was_ready = state.send_replace(State::Stopping) == State::Ready;
+    let delay = settings.host.leave_delay;
+    if first.is_none() && was_ready && delay.0 > 0 {
+        tracing::info!(%delay, "leaving: requests are still taken until load balancers have noticed");
+        first = tokio::time::timeout(delay.into(), triggers.join_next()).await.ok().flatten();
+    }
     tracing::info!("stopping: calls in progress end first");
     stop.cancel();
     let mut outcomes = Vec::from_iter(first);
@@ -165,12 +176,14 @@ fn sources(
     backends: &Backends,
     observe: &Observe,
     replays: Replays,
-    ready: watch::Receiver<bool>,
+    nodes: Arc<Nodes>,
+    state: watch::Receiver<State>,
 ) -> admin::Sources {
     let (statuses, gauges) = (plugins.clone(), plugins.clone());
     let metrics = observe.metrics.clone();
     admin::Sources {
         plugins: Arc::new(move || statuses.status()),
+        nodes,
         log: backends.log.clone(),
         replay: replayer(replays),
         logs: observe.logs.clone(),
@@ -178,8 +191,23 @@ fn sources(
             gauges.write_gauges();
             metrics.render()
         }),
-        ready,
+        state,
     }
+}
+
+/// This host among those that share its backends.
+fn nodes(
+    settings: &Settings,
+    backends: &Backends,
+    plugins: &Plugins,
+    ports: &Ports,
+    state: &watch::Receiver<State>,
+) -> Nodes {
+    let http = std::iter::once(ports.http).chain(ports.more_http.iter().copied()).collect();
+    let addresses = Addresses { http, admin: ports.admin };
+    let statuses = plugins.clone();
+    let statuses = move || statuses.status();
+    Nodes::new(&*backends.keyvalue, settings.nodes.clone(), addresses, statuses, state.clone())
 }
 
 /// Lets the admin API move groups, which takes the consumers that read for them.

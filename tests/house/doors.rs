@@ -12,6 +12,7 @@ const ROOMS: &[&[&str]] = &[
     &["serve"],
     &["settings"],
     &["admin", "triggers"],
+    &["nodes"],
     &["plugins"],
     &["runtime"],
     &["manifest"],

@@ -18,6 +18,7 @@ mod foreign;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod metrics;
+mod nodes;
 mod operators;
 mod reload;
 mod secrets;

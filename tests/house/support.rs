@@ -24,6 +24,8 @@ pub struct Host {
     settings: String,
     /// Files that the program may have open, where a test says so.
     files: Option<u32>,
+    /// Where it answers and where its admin API does, where a test says so.
+    listen: [String; 2],
     child: Option<Child>,
     ports: serde_json::Value,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -82,6 +84,7 @@ impl Host {
             dir,
             settings: settings.to_owned(),
             files: None,
+            listen: ["127.0.0.1:0", "127.0.0.1:0"].map(str::to_owned),
             child: None,
             ports: serde_json::Value::Null,
             client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
@@ -97,6 +100,11 @@ impl Host {
         host.files = Some(files);
         host.run().await;
         host
+    }
+
+    /// From now on it answers where it answers now, also after it was started again.
+    pub fn stay(&mut self) {
+        self.listen = ["http", "admin"].map(|listener| self.address(listener));
     }
 
     /// Start the program and wait until it is ready.
@@ -121,7 +129,7 @@ impl Host {
         };
         let child = command
             .arg("serve")
-            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(["--listen", &self.listen[0], "--admin", &self.listen[1]])
             .arg("--plugins")
             .arg(self.plugins())
             .arg("--data")

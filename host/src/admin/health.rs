@@ -7,6 +7,7 @@ use axum::{
 };
 
 use super::Host;
+use crate::nodes;
 
 /// 200 while the process answers at all.
 pub(super) async fn alive() -> &'static str {
@@ -14,11 +15,13 @@ pub(super) async fn alive() -> &'static str {
 }
 
 /// 200 while the host serves, 503 while it starts and once it stops.
-pub(super) async fn ready(State(host): State<Host>) -> (StatusCode, &'static str) {
-    match *host.sources.ready.borrow() {
-        true => (StatusCode::OK, "ready\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-    }
+pub(super) async fn ready(State(host): State<Host>) -> (StatusCode, String) {
+    let state = *host.sources.state.borrow();
+    let status = match state {
+        nodes::State::Ready => StatusCode::OK,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{}\n", state.as_str()))
 }
 
 /// All numbers.

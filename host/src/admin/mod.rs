@@ -3,6 +3,7 @@
 //! ```text
 //!  GET  /healthz  /readyz  /metrics                 without a token, for probes and Prometheus
 //!  GET  /api/plugins  /api/plugins/{name}           what is installed and how it is
+//!  GET  /api/nodes                                  the hosts that share the backends
 //!  GET  /api/logs?follow=true&plugin=NAME&last=100  log lines, one JSON object a line
 //!  GET  /api/topics                                 all topics with their partitions
 //!  POST /api/topics/{topic}                         create, with its settings
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     backends::log::{self, Log, Start},
+    nodes::{Nodes, State},
     observe::Logs,
     plugins::Status,
 };
@@ -37,6 +39,7 @@ mod error;
 mod health;
 mod lines;
 mod logs;
+mod nodes;
 mod origin;
 mod plugins;
 pub mod ports;
@@ -93,6 +96,8 @@ pub enum Unmoved {
 pub struct Sources {
     /// How every plugin is, by name.
     pub plugins: Arc<dyn Fn() -> Vec<Status> + Send + Sync>,
+    /// The hosts that share the backends.
+    pub nodes: Arc<Nodes>,
     /// The topics.
     pub log: Arc<dyn Log>,
     /// Moves a group to another place in a topic.
@@ -101,8 +106,8 @@ pub struct Sources {
     pub logs: Logs,
     /// All numbers in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Whether the host serves: false while it starts and once it stops.
-    pub ready: watch::Receiver<bool>,
+    /// Where the host is in its life.
+    pub state: watch::Receiver<State>,
 }
 
 /// The largest request.
@@ -137,6 +142,7 @@ fn router(host: Host) -> Router {
     Router::new()
         .route("/api/plugins", routing::get(plugins::list))
         .route("/api/plugins/{name}", routing::get(plugins::one))
+        .route("/api/nodes", routing::get(nodes::list))
         .route("/api/logs", routing::get(logs::lines))
         .route("/api/topics", routing::get(topics::list))
         .route("/api/topics/{topic}", routing::post(topics::create))

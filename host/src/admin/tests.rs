@@ -8,14 +8,18 @@ use hyper_util::{client::legacy, rt::TokioExecutor};
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
-use crate::{backends::log::embedded::Embedded, plugins::status::State};
+use crate::{
+    backends::{keyvalue, log::embedded::Embedded},
+    nodes::{self, State, node::Addresses},
+    plugins::status,
+};
 
 /// The API over a real socket and a real log.
 struct Api {
     base: String,
     http: legacy::Client<legacy::connect::HttpConnector, Full<Bytes>>,
     logs: Logs,
-    ready: watch::Sender<bool>,
+    state: watch::Sender<State>,
     shutdown: CancellationToken,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
     _dir: tempfile::TempDir,
@@ -29,7 +33,7 @@ impl Api {
         let log = Embedded::open(Default::default(), &dir.path().join("log")).await.unwrap();
         let log = Arc::new(log);
         let (logs, shutdown) = (Logs::new(100), CancellationToken::new());
-        let (ready, is_ready) = watch::channel(false);
+        let (state, is_in) = watch::channel(State::Starting);
         let sources = Sources {
             plugins: Arc::new(|| vec![tracker()]),
             replay: {
@@ -39,15 +43,22 @@ impl Api {
                     async move { Ok(log.replay(&group, &topic, to).await?) }.boxed()
                 })
             },
+            nodes: Arc::new(Nodes::new(
+                &keyvalue::embedded::Embedded::open(&dir.path().join("keyvalue")).unwrap(),
+                nodes::Settings { name: Some("berlin-1".into()), ..nodes::Settings::default() },
+                Addresses { http: Vec::new(), admin: listener.local_addr().unwrap() },
+                || vec![tracker()],
+                is_in.clone(),
+            )),
             log,
             logs: logs.clone(),
             metrics: Arc::new(|| "trellis_up 1\n".to_owned()),
-            ready: is_ready,
+            state: is_in,
         };
         let token = token::Token::open(Some("secret"), dir.path()).unwrap();
         let server = tokio::spawn(run(listener, token, sources, shutdown.clone()));
         let http = legacy::Client::builder(TokioExecutor::new()).build_http();
-        Self { base, http, logs, ready, shutdown, server, _dir: dir }
+        Self { base, http, logs, state, shutdown, server, _dir: dir }
     }
 
     async fn send(
@@ -90,7 +101,7 @@ async fn shown(response: Response<Incoming>) -> String {
 fn tracker() -> Status {
     Status {
         name: "tracker".into(),
-        state: State::Live,
+        state: status::State::Live,
         reason: None,
         generation: Some(1),
         version: None,
@@ -127,8 +138,8 @@ async fn only_probes_and_metrics_take_no_token() {
 #[tokio::test]
 async fn ready_follows_the_host() {
     let api = Api::start().await;
-    assert_eq!(api.get("/readyz").await, "503 not ready\n");
-    api.ready.send(true).unwrap();
+    assert_eq!(api.get("/readyz").await, "503 starting\n");
+    api.state.send(State::Ready).unwrap();
     assert_eq!(api.get("/readyz").await, "200 ready\n");
 }
 

@@ -1,7 +1,7 @@
 //! The commands: one file each, with its arguments and what it does.
 //!
-//! `serve`, `dev`, `build` and `check` do their work in this process; `plugins`, `logs` and
-//! `topics` ask a running host through its admin API. What people read goes to standard output,
+//! `serve`, `dev`, `build` and `check` do their work in this process; `plugins`, `nodes`,
+//! `logs` and `topics` ask a running host through its admin API. What people read goes to standard output,
 //! as text or with `--json` as JSON; errors and progress go to standard error.
 
 use std::{
@@ -18,6 +18,7 @@ mod client;
 mod dev;
 mod error;
 mod logs;
+mod nodes;
 mod output;
 mod plugins;
 mod serve;
@@ -85,6 +86,7 @@ enum Command {
     Build(build::Arguments),
     Check(check::Arguments),
     Plugins(plugins::Arguments),
+    Nodes(nodes::Arguments),
     Logs(logs::Arguments),
     Topics(topics::Arguments),
 }
@@ -99,6 +101,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Build(arguments) => build::run(arguments, &output),
         Command::Check(arguments) => check::run(arguments, &output),
         Command::Plugins(arguments) => asking(plugins::run(arguments, &output)),
+        Command::Nodes(arguments) => asking(nodes::run(arguments, &output)),
         Command::Logs(arguments) => asking(logs::run(arguments, &output)),
         Command::Topics(arguments) => asking(topics::run(arguments, &output)),
     };

@@ -7,6 +7,7 @@ use crate::{
     admin::topics::Overview,
     backends::log::{Lag, Range, Topic, TopicSettings},
     manifest::Problem,
+    nodes::{Node, Plugin, State as Stage, node::Addresses},
     observe::logs::Line,
     plugins::{Status, status::State},
 };
@@ -61,6 +62,7 @@ fn help_shows_every_command_with_examples() {
       build    Build plugins: one file each, with its manifest inside
       check    Show what a component is and whether a host would refuse it
       plugins  Show the plugins of a running host
+      nodes    Show the hosts that share their backends with a running host
       logs     Show what a running host and its plugins wrote
       topics   Look into topics, write to them, move their readers
       help     Print this message or the help of the given subcommand(s)
@@ -206,6 +208,38 @@ fn a_plugin_is_shown_with_everything_about_it() {
     memory      3MiB
     calls       12000
     faults      1
+    "#);
+}
+
+#[test]
+fn nodes_are_listed_with_the_plugins_that_differ() {
+    let node = |name: &str, state, digests: [&str; 2]| {
+        let plugins = ["counters", "tracker"].into_iter().zip(digests);
+        let plugins = plugins.map(|(plugin, digest)| Plugin {
+            name: plugin.into(),
+            state: State::Live,
+            version: None,
+            digest: Some(digest.into()),
+        });
+        let addresses = Addresses {
+            http: vec!["10.0.0.7:80".parse().unwrap()],
+            admin: "10.0.0.7:9080".parse().unwrap(),
+        };
+        let node = Node::starting(name.into(), addresses, 1_767_225_600_000);
+        Node { state, version: "0.1.0".into(), plugins: plugins.collect(), ..node }
+    };
+    let nodes = [
+        node("berlin-1", Stage::Ready, ["0123456789", "aaaaaaaaaa"]),
+        node("berlin-2", Stage::Ready, ["0123456789", "bbbbbbbbbb"]),
+        // What it served last does not matter.
+        node("berlin-3", Stage::Lost, ["9876543210", "aaaaaaaaaa"]),
+    ];
+    insta::assert_snapshot!(nodes::listing(&nodes, PLAIN), @r#"
+    NAME      STATE  VERSION  STARTED                   HEARD                     HTTP         ADMIN          PLUGINS
+    berlin-1  ready  0.1.0    2026-01-01T00:00:00.000Z  2026-01-01T00:00:00.000Z  10.0.0.7:80  10.0.0.7:9080  2
+    berlin-2  ready  0.1.0    2026-01-01T00:00:00.000Z  2026-01-01T00:00:00.000Z  10.0.0.7:80  10.0.0.7:9080  2
+    berlin-3  lost   0.1.0    2026-01-01T00:00:00.000Z  2026-01-01T00:00:00.000Z  10.0.0.7:80  10.0.0.7:9080  2
+    plugin `tracker` differs: aaaaaaaa on berlin-1; bbbbbbbb on berlin-2
     "#);
 }
 

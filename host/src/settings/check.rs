@@ -8,6 +8,7 @@ use crate::{
         check_rate_limit,
         problem::{Fault, Step, check_range},
     },
+    nodes,
     quantity::{Bytes, Millis},
     runtime,
     triggers::http,
@@ -19,6 +20,8 @@ const MOMENT: Millis = Millis(1);
 const YEAR: Millis = Millis(366 * 24 * 3600 * 1000);
 /// The longest that running plugins may go unobserved: deadlines have this grain.
 const LONGEST_TICK: Millis = Millis(1000);
+/// The shortest time between two signs of life: each is a write.
+const SHORTEST_BEAT: Millis = Millis(100);
 /// An empty database takes a few pages.
 const SMALLEST_DATABASE: Bytes = Bytes(1 << 20);
 /// A cache takes a few of the largest values.
@@ -35,6 +38,12 @@ type Outcome = Result<(), Fault>;
 pub(super) fn check(settings: &Settings) -> Outcome {
     check_http(&settings.http)?;
     check_admin(settings.admin.token.as_deref())?;
+    check_range(
+        ["host", "leave-delay"].map(Step::from),
+        settings.host.leave_delay,
+        Millis(0)..=YEAR,
+    )?;
+    check_nodes(&settings.nodes)?;
     check_runtime(&settings.runtime)?;
     check_backends(&settings.backends)?;
     check_outbound(&settings.capabilities.http)?;
@@ -71,6 +80,18 @@ fn check_admin(token: Option<&str>) -> Outcome {
         }
         _ => Ok(()),
     }
+}
+
+fn check_nodes(nodes: &nodes::Settings) -> Outcome {
+    let at = |key: &str| [Step::from("nodes"), key.into()];
+    check_range(at("beat"), nodes.beat, SHORTEST_BEAT..=YEAR)?;
+    check_range(at("forgotten-after"), nodes.forgotten_after, MOMENT..=YEAR)?;
+    if nodes.lost_after <= nodes.beat {
+        let message = format!("`lost-after` is `{}`, no longer than a beat", nodes.lost_after);
+        let hint = format!("let a few beats of `{}` pass", nodes.beat);
+        return Err(Fault::new(at("lost-after"), message, hint));
+    }
+    Ok(())
 }
 
 fn check_runtime(runtime: &runtime::Settings) -> Outcome {

@@ -12,7 +12,8 @@ use serde::{
 };
 
 use crate::{
-    admin, backends, capabilities, observe, plugins::grants::Grants, runtime, triggers::http,
+    admin, backends, capabilities, nodes, observe, plugins::grants::Grants, quantity::Millis,
+    runtime, triggers::http,
 };
 
 mod check;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub http: http::Settings,
     /// `[admin]`
     pub admin: admin::Settings,
+    /// `[nodes]`
+    pub nodes: nodes::Settings,
     /// `[runtime]`
     pub runtime: runtime::Settings,
     /// `[log]`, `[sql]` and `[cache]`
@@ -52,7 +55,7 @@ pub struct Settings {
 
 /// The tables that are not a capability's.
 const TABLES: &[&str] =
-    &["host", "http", "admin", "runtime", "log", "sql", "cache", "observe", "grants"];
+    &["host", "http", "admin", "nodes", "runtime", "log", "sql", "cache", "observe", "grants"];
 
 /// `[host]`
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -65,11 +68,18 @@ pub struct Host {
     /// Written once the host is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ports_file: Option<PathBuf>,
+    /// How long requests are still taken after the order to stop.
+    pub leave_delay: Millis,
 }
 
 impl Default for Host {
     fn default() -> Self {
-        Self { plugins: "plugins".into(), data: "data".into(), ports_file: None }
+        Self {
+            plugins: "plugins".into(),
+            data: "data".into(),
+            ports_file: None,
+            leave_delay: Millis(0),
+        }
     }
 }
 
@@ -108,6 +118,7 @@ impl<'de> Visitor<'de> for Tables {
                 "sql" => settings.backends.sql = map.next_value()?,
                 "cache" => settings.backends.cache = map.next_value()?,
                 "admin" => settings.admin = map.next_value()?,
+                "nodes" => settings.nodes = map.next_value()?,
                 "runtime" => settings.runtime = map.next_value()?,
                 "observe" => settings.observe = map.next_value()?,
                 "grants" => settings.grants = map.next_value()?,

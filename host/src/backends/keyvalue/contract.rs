@@ -30,6 +30,7 @@ pub async fn values_last(mut reopen: impl AsyncFnMut() -> Arc<dyn KeyValue>) {
         Namespace::Own { plugin: "hits", store: "other" },
         Namespace::Own { plugin: "other", store: "default" },
         Namespace::Shared("default"),
+        Namespace::Host("default"),
     ];
     for other in others {
         assert_eq!(get(&all.store(other), "a").await, None);

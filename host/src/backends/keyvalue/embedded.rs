@@ -80,6 +80,7 @@ fn prefix(namespace: Namespace<'_>) -> Vec<u8> {
     let (kind, parts) = match namespace {
         Namespace::Own { plugin, store } => (0, vec![plugin, store]),
         Namespace::Shared(store) => (1, vec![store]),
+        Namespace::Host(store) => (2, vec![store]),
     };
     let mut prefix = vec![kind];
     for part in parts {

@@ -32,6 +32,8 @@ pub enum Namespace<'a> {
     },
     /// One that several plugins use.
     Shared(&'a str),
+    /// One of the host itself, which no plugin can name.
+    Host(&'a str),
 }
 
 /// Where a page of keys begins.
