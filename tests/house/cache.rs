@@ -1,9 +1,30 @@
 //! Values that may be forgotten: computed once for all who want them, whatever happens to whoever
 //! computes.
 
+use std::{path::Path, time::Instant};
+
 use futures_util::future::join_all;
 
 use crate::support::{Answer, Host};
+
+#[allow(dead_code, reason = "shared with the tests of the cache")]
+#[path = "../servers/redis.rs"]
+mod server;
+
+use server::Redis;
+
+async fn start(dir: &Path) -> Redis {
+    let dir = dir.to_owned();
+    tokio::task::spawn_blocking(move || Redis::start(Some(&dir))).await.unwrap()
+}
+
+fn settings(redis: &Redis) -> String {
+    format!(
+        "[grants]\ndefault = \"needs\"\n[cache]\nbackend = \"redis\"\n\
+         [cache.redis]\naddress = \"{}\"\n",
+        redis.plain()
+    )
+}
 
 async fn text(host: &Host, path: &str) -> String {
     let answer = host.get(&format!("/abacus/{path}")).await;
@@ -48,9 +69,9 @@ async fn walk(hosts: &[&Host]) {
     assert!(others.iter().all(|answer| answer.status == 200), "{others:?}");
     assert_eq!(computed(hosts, "trap").await, trapped + 1);
 
-    // What a call claims and forgets is free for the next one at once.
-    for _ in 0..3 {
-        assert_eq!(text(host, "hold/held").await, "yours");
+    // What a call claims and forgets is free for the next one, on any host.
+    for host in hosts.iter().cycle().take(4) {
+        host.until("/abacus/hold/held", |answer| answer.text() == "yours").await;
     }
 }
 
@@ -66,6 +87,51 @@ async fn a_cold_key_is_computed_once_for_all_who_want_it() {
     };
     assert!(counted("trellis_cache_hits_total") >= 40, "{metrics}");
     assert!(counted("trellis_cache_misses_total") >= 3, "{metrics}");
+}
+
+#[tokio::test]
+async fn hosts_that_share_a_redis_compute_a_cold_key_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let redis = start(dir.path()).await;
+    let one = Host::start_with(&["abacus"], &settings(&redis)).await;
+    let two = Host::start_with(&["abacus"], &settings(&redis)).await;
+    walk(&[&one, &two]).await;
+
+    // A host that dies while it computes keeps the others waiting no longer than its lease.
+    let mut dying = one;
+    let begun = Instant::now();
+    let computing = dying.get("/abacus/stall/dying");
+    tokio::select! {
+        _ = computing => panic!("it was to compute for long"),
+        _ = two.until("/abacus/hold/dying", |answer| answer.text() == "taken") => {}
+    }
+    dying.kill();
+    assert_eq!(text(&two, "remember/dying").await, "dying 1");
+    assert!(begun.elapsed().as_secs() < 15, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_redis_that_is_gone_for_a_while_costs_errors_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let redis = start(dir.path()).await;
+    let host = Host::start_with(&["abacus", "hello"], &settings(&redis)).await;
+    assert_eq!(text(&host, "set/k/1").await, "set");
+    tokio::task::spawn_blocking(|| redis.kill()).await.unwrap();
+    let begun = Instant::now();
+    for path in ["get/k", "set/k/2", "add/k/2", "delete/k", "remember/k", "remember/other"] {
+        let answer = host.get(&format!("/abacus/{path}")).await;
+        assert_eq!(answer.status, 409, "{path}: {}", answer.text());
+        assert!(answer.text().contains("Unavailable"), "{path}: {}", answer.text());
+        assert_eq!(host.get("/hello/").await.text(), "hello");
+    }
+    assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+    let metrics = host.admin("/metrics").await.text();
+    assert!(metrics.contains("trellis_cache_up 0"), "{metrics}");
+
+    let _redis = start(dir.path()).await;
+    host.until("/abacus/get/k", |answer| answer.text() == "nothing").await;
+    assert_eq!(text(&host, "remember/k").await, "k 1");
+    assert!(host.log().contains("Redis answers again"), "{}", host.log());
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rdkafka", &["backends/log/kafka"]),
     ("sqlx", &["backends"]),
     ("moka", &["backends/cache/embedded.rs"]),
+    ("redis", &["backends/cache/redis"]),
     ("notify", &["plugins/changes.rs"]),
     ("axum", &["admin"]),
     ("wasmtime", &["runtime", "capabilities"]),

@@ -31,9 +31,9 @@ print(*found)
 }
 
 # A certificate authority of its own in a directory, `ca.pem`, and a certificate of it for a server
-# on this machine: `certify DIR NAME` makes NAME.key and NAME.crt.
+# on this machine: `certify DIR NAME` makes NAME.key and NAME.crt, server.* without a name.
 certify() {
-  local dir=$1 name=$2 key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
+  local dir=$1 name=${2:-server} key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
   {
     openssl req -x509 "${key[@]}" -days 3650 -subj /CN=trellis-tests \
       -keyout "$dir/ca.key" -out "$dir/ca.pem"

@@ -74,5 +74,9 @@ async fn open_log(settings: &log::Settings, data: &Path) -> anyhow::Result<Arc<d
 async fn open_cache(settings: &cache::Settings) -> anyhow::Result<Arc<dyn cache::Caches>> {
     Ok(match settings.backend {
         cache::Backend::Embedded => Arc::new(cache::embedded::Embedded::new(settings)),
+        cache::Backend::Redis => {
+            let opened = cache::redis::Redis::open(&settings.redis).await;
+            Arc::new(opened.context("`[cache.redis]` cannot be used")?)
+        }
     })
 }

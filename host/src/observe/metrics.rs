@@ -99,6 +99,7 @@ pub const NAMES: &[(&str, Kind, &str)] = &[
         "Values that went to make room, by plugin; embedded only.",
     ),
     ("trellis_cache_errors_total", Counter, "Calls that the cache could not answer, by plugin."),
+    ("trellis_cache_up", Gauge, "1 while Redis answers, 0 while it does not; Redis only."),
     ("trellis_kafka_queue_records", Gauge, "Records on their way to the cluster, by client."),
     (
         "trellis_kafka_queue_bytes",

@@ -107,6 +107,7 @@ fn check_backends(backends: &backends::Settings) -> Outcome {
     check_range(at("log", "retention-check"), backends.log.retention_check, MOMENT..=YEAR)?;
     check_range(at("log", "revoke-deadline"), backends.log.revoke_deadline, MOMENT..=YEAR)?;
     check_kafka(&backends.log)?;
+    check_redis(&backends.cache)?;
     check_range(at("sql", "readers"), backends.sql.readers, 1..=1000)?;
     check_range(
         at("sql", "max-bytes"),
@@ -146,6 +147,31 @@ fn check_kafka(log: &backends::log::Settings) -> Outcome {
     check_range(at("delivery-timeout"), kafka.delivery_timeout, Millis(1000)..=hour)?;
     check_range(at("session-timeout"), kafka.session_timeout, Millis(1000)..=hour)?;
     check_range(at("transaction-timeout"), kafka.transaction_timeout, Millis(1000)..=hour)
+}
+
+fn check_redis(cache: &backends::cache::Settings) -> Outcome {
+    let redis = &cache.redis;
+    let at = |key: &str| [Step::from("cache"), "redis".into(), key.into()];
+    let lacks = |key: &str, message: &str, hint: &str| Err(Fault::new(at(key), message, hint));
+    if cache.backend == backends::cache::Backend::Redis && redis.address.is_none() {
+        let hint = "name the server, as in `address = \"127.0.0.1:6379\"`";
+        return lacks("address", "`address` names no server", hint);
+    }
+    if redis.ca.is_some() && !redis.tls {
+        let message = "`ca` is of no use without encryption";
+        return lacks("ca", message, "add `tls = true`, or take it out");
+    }
+    if redis.user.is_some() && redis.password.is_none() {
+        return lacks("user", "`user` needs a password", "add `password`, or take it out");
+    }
+    let sound = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if redis.prefix.is_empty() || !redis.prefix.chars().all(sound) {
+        let message = format!("`prefix` cannot be `{}`", redis.prefix);
+        return lacks("prefix", &message, "write letters, digits, `-`, `_` and `.`");
+    }
+    let minute = Millis(60_000);
+    check_range(at("connect-timeout"), redis.connect_timeout, MOMENT..=minute)?;
+    check_range(at("timeout"), redis.timeout, MOMENT..=minute)
 }
 
 fn check_outbound(outbound: &outbound::Settings) -> Outcome {

@@ -268,6 +268,9 @@ fn a_secret_that_stands_in_the_wrong_place_is_not_shown() {
         "[log.kafka.password]\nvalue = \"hunter2\"\n",
         "[log]\nkafka.password = \"hunter2\"\n",
         "[log]\nkafka = { password = \"hunter2\" }\n",
+        "[cache.redis]\npassword = \"hunter2\"\n",
+        "[cache.redis.password]\nvalue = \"hunter2\"\n",
+        "[cache]\nredis = { password = \"hunter2\" }\n",
         "[admin]\ntoken = [\"hunter2\"]\n",
         "[admin]\ntoken = \"hunter2\n",
     ] {
@@ -282,6 +285,24 @@ fn a_secret_that_stands_in_the_wrong_place_is_not_shown() {
        | ^^^^^^^^
     hint: say where the secret is: `{ env = "NAME" }` or `{ file = "/path" }`, never what it is
     "#);
+}
+
+#[test]
+fn a_redis_that_cannot_be_used_is_pointed_at() {
+    for (lines, message) in [
+        ("", "`address` names no server"),
+        ("address = \"r:1\"\nca = \"ca.pem\"", "`ca` is of no use without encryption"),
+        ("address = \"r:1\"\nuser = \"u\"", "`user` needs a password"),
+        ("address = \"r:1\"\nprefix = \"a:b\"", "`prefix` cannot be `a:b`"),
+        ("address = \"r:1\"\nprefix = \"\"", "`prefix` cannot be ``"),
+        ("address = \"r:1\"\ntimeout = 0", "`timeout` cannot be 0ms"),
+    ] {
+        let file = format!("[cache]\nbackend = \"redis\"\n[cache.redis]\n{lines}\n");
+        let explained = of(&file, &[], &[]).unwrap_err();
+        assert!(explained.contains(message), "{file}\n{explained}");
+    }
+    let file = "[cache]\nbackend = \"redis\"\n[cache.redis]\naddress = \"r:1\"\n";
+    assert_eq!(of(file, &[], &[]).unwrap().settings.backends.cache.redis.prefix, "trellis");
 }
 
 #[test]

@@ -95,6 +95,15 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// It ends after `lease`, counted from now.
+    pub fn renew(&self, lease: Duration) {
+        let mut held = self.claims.lock();
+        let holder = held.by_key.get_mut(&self.key);
+        if let Some(holder) = holder.filter(|holder| holder.turn == self.number) {
+            holder.until = Instant::now() + lease;
+        }
+    }
+
     /// End it with a write, if it has not ended before; whether it was good.
     pub fn finish(self, write: impl FnOnce()) -> bool {
         let mut held = self.claims.lock();

@@ -1,7 +1,8 @@
 //! Values that may be forgotten, kept so that they need not be computed again.
 //!
-//! The cache capability enters here. One implementation today, [`embedded`] in the host's memory.
-//! [`claims`] knows who of this host computes which value, and who waits for it.
+//! The cache capability enters here. Two implementations: [`embedded`] in the host's memory, and
+//! [`redis`] in a server that hosts share. What both have in common is [`claims`]: who of this
+//! host computes which value, and who waits for it.
 
 use std::{
     sync::Arc,
@@ -13,6 +14,7 @@ use futures_util::future::BoxFuture;
 
 mod claims;
 pub mod embedded;
+pub mod redis;
 mod settings;
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub fn answer(request: Request<'_>) -> Response {
         "remember" => text_of(remember(key, || ())),
         "trap" => text_of(remember(key, || panic!("asked to panic in a computation"))),
         "hold" => text_of(hold(key)),
+        "stall" => text_of(stall(key)),
         "computed" => text_of(computed(key, 0)),
         _ => Response::new(404),
     }
@@ -65,6 +66,13 @@ fn hold(key: &str) -> Result<String, Error> {
     };
     std::mem::forget(claimed);
     Ok(answer)
+}
+
+/// Claim a key for three seconds and compute for longer.
+fn stall(key: &str) -> Result<String, Error> {
+    let _claimed = cache::claim(key, Duration::from_secs(3), cache::PATIENCE)?;
+    thread::sleep(Duration::from_secs(15));
+    Ok("stalled".into())
 }
 
 /// How often a key was computed, `more` included.
