@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use super::process;
+
 /// What a number means over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -85,6 +87,17 @@ pub const NAMES: &[(&str, Kind, &str)] = &[
         "Linear memory of the live generation's instances, by plugin.",
     ),
     ("trellis_call_errors_total", Counter, "Calls that gave no answer, by plugin and kind."),
+    (
+        "trellis_process_cpu_milliseconds_total",
+        Counter,
+        "Time that the cores have spent on the process.",
+    ),
+    ("trellis_process_resident_bytes", Gauge, "Memory that the process has of the machine's."),
+    (
+        "trellis_process_started_seconds",
+        Gauge,
+        "When the process started, in seconds since the beginning of 1970.",
+    ),
     ("trellis_log_lines_dropped_total", Counter, "Log lines beyond a plugin's rate, by plugin."),
     (
         "trellis_metric_values_dropped_total",
@@ -160,11 +173,13 @@ impl Metrics {
         let handle = recorder.handle();
         metrics::set_global_recorder(recorder).ok()?;
         describe();
+        process::started();
         Some(Self(handle))
     }
 
     /// All of them in the text format of Prometheus.
     pub fn render(&self) -> String {
+        process::write();
         self.0.render()
     }
 

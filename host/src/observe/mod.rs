@@ -12,6 +12,7 @@ use tracing_subscriber::{
 
 pub mod logs;
 pub mod metrics;
+mod process;
 mod text;
 
 pub use logs::Logs;

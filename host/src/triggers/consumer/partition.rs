@@ -95,7 +95,10 @@ impl<H: Handler> Loop<H> {
             Ok(()) => self.batches().await,
             Err(_) => End::Stopped,
         };
-        match timeout(LAST_COMMIT, self.source.settle()).await {
+        let settled = timeout(LAST_COMMIT, self.source.settle()).await;
+        // Whoever has the partition now tells how much is left.
+        self.meters.lag.set(0.0);
+        match settled {
             Ok(Ok(())) if end == End::Stopped => End::Stopped,
             Ok(Err(Broken::Fenced)) | Ok(Ok(())) => {
                 self.meters.fenced.increment(1);
