@@ -20,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     admin::{self, ports::Ports, token::Token},
-    backends::Backends,
+    backends::{Backends, Unusable},
     capabilities::Capabilities,
     nodes::{Nodes, State, node::Addresses},
     observe::{self, Observe},
@@ -53,8 +53,11 @@ pub async fn run(
     }
     // Everything ends with it; a while after the order to leave.
     let stop = CancellationToken::new();
-    let House { backends, plugins, folder, edge, admin, token, ports } =
-        House::open(&settings, &stop).await?;
+    // A server that the host stands on may be away for long.
+    let Some(house) = leave.run_until_cancelled(House::open(&settings, &stop)).await else {
+        return Ok(());
+    };
+    let House { backends, plugins, folder, edge, admin, token, ports } = house?;
     let (state, is_in) = watch::channel(State::Starting);
     let (replays, asked) = replay::channel();
 
@@ -140,8 +143,12 @@ impl House {
         make_private(data)?;
         make_private(&run_dir)?;
         let backends = Backends::open(&settings.backends, data).await.map_err(|error| {
-            let hint =
-                "each host needs a data directory of its own that it may write: see `--data`";
+            let hint = match error.is::<Unusable>() {
+                true => "see the table of that name in the settings",
+                false => {
+                    "each host needs a data directory of its own that it may write: see `--data`"
+                }
+            };
             anyhow::anyhow!("{error:#}\nhint: {hint}")
         })?;
         let loader = loader(settings, &backends, data).await?;

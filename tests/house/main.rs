@@ -20,6 +20,7 @@ mod kafka;
 mod metrics;
 mod nodes;
 mod operators;
+mod postgres;
 mod reload;
 mod secrets;
 mod start;

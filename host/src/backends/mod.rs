@@ -5,6 +5,7 @@
 pub mod cache;
 pub mod keyvalue;
 pub mod log;
+pub mod postgres;
 pub mod sql;
 
 use std::{path::Path, sync::Arc};
@@ -32,23 +33,47 @@ pub struct Settings {
     /// `[log]`
     pub log: log::Settings,
     /// `[sql]`
-    pub sql: sql::sqlite::Settings,
+    pub sql: sql::Settings,
+    /// `[keyvalue]`
+    pub keyvalue: keyvalue::Settings,
+    /// `[postgres]`
+    pub postgres: postgres::Settings,
     /// `[cache]`
     pub cache: cache::Settings,
 }
+
+impl Settings {
+    /// Whether anything stands on PostgreSQL.
+    pub fn need_postgres(&self) -> bool {
+        self.sql.backend == sql::Backend::Postgres
+            || self.keyvalue.backend == keyvalue::Backend::Postgres
+    }
+
+    /// The same with everything in the data directory.
+    pub fn embedded(&self) -> Self {
+        let mut settings = self.clone();
+        settings.log.backend = log::Backend::Embedded;
+        settings.sql.backend = sql::Backend::Embedded;
+        settings.keyvalue.backend = keyvalue::Backend::Embedded;
+        settings.cache.backend = cache::Backend::Embedded;
+        settings
+    }
+}
+
+/// A server that a backend stands on refuses the host, or is not named right.
+#[derive(Debug, thiserror::Error)]
+#[error("`[{0}]` cannot be used")]
+pub struct Unusable(&'static str);
 
 impl Backends {
     /// Open the backends; what is embedded lives in a directory.
     pub async fn open(settings: &Settings, data: &Path) -> anyhow::Result<Self> {
         let log = open_log(&settings.log, data).await?;
-        let sql = sql::sqlite::Sqlite::open(settings.sql.clone(), &data.join("sql"));
-        let sql = sql.context("cannot open the directory of the databases")?;
-        let stores = data.join("keyvalue");
-        let keyvalue = tokio::task::spawn_blocking(move || {
-            keyvalue::embedded::Embedded::open(&stores).context("cannot open the key-value stores")
-        });
+        let server = open_server(settings).await?;
+        let sql = open_sql(settings, server.as_ref(), data)?;
+        let keyvalue = open_keyvalue(settings, server.as_ref(), data).await?;
         let cache = open_cache(&settings.cache).await?;
-        Ok(Self { log, sql: Arc::new(sql), keyvalue: Arc::new(keyvalue.await??), cache })
+        Ok(Self { log, sql, keyvalue, cache })
     }
 }
 
@@ -61,13 +86,59 @@ async fn open_log(settings: &log::Settings, data: &Path) -> anyhow::Result<Arc<d
         log::Backend::Kafka => {
             let (settings, deadline) = (settings.kafka.clone(), settings.revoke_deadline.into());
             let opened = log::kafka::Kafka::open(settings, deadline).await;
-            Arc::new(opened.context("`[log.kafka]` cannot be used")?)
+            Arc::new(opened.context(Unusable("log.kafka"))?)
         }
         #[cfg(not(feature = "kafka"))]
         log::Backend::Kafka => anyhow::bail!(
             "this build has no Kafka client, which `[log] backend = \"kafka\"` needs; build it with \
              `cargo build --release --features kafka`"
         ),
+    })
+}
+
+async fn open_server(settings: &Settings) -> anyhow::Result<Option<Arc<postgres::Server>>> {
+    if !settings.need_postgres() {
+        return Ok(None);
+    }
+    let server = postgres::Server::open(settings.postgres.clone()).await;
+    Ok(Some(server.context(Unusable("postgres"))?))
+}
+
+fn open_sql(
+    settings: &Settings,
+    server: Option<&Arc<postgres::Server>>,
+    data: &Path,
+) -> anyhow::Result<Arc<dyn sql::Databases>> {
+    Ok(match (settings.sql.backend, server) {
+        (sql::Backend::Postgres, Some(server)) => {
+            let databases = sql::postgres::Postgres::new(server.clone());
+            Arc::new(databases.context(Unusable("postgres"))?)
+        }
+        _ => {
+            let databases = sql::sqlite::Sqlite::open(settings.sql.clone(), &data.join("sql"));
+            Arc::new(databases.context("cannot open the directory of the databases")?)
+        }
+    })
+}
+
+async fn open_keyvalue(
+    settings: &Settings,
+    server: Option<&Arc<postgres::Server>>,
+    data: &Path,
+) -> anyhow::Result<Arc<dyn keyvalue::KeyValue>> {
+    Ok(match (settings.keyvalue.backend, server) {
+        (keyvalue::Backend::Postgres, Some(server)) => {
+            let stores = keyvalue::postgres::Postgres::open(server.clone()).await;
+            Arc::new(stores.context("cannot make the table of the key-value stores")?)
+        }
+        _ => {
+            let stores = data.join("keyvalue");
+            let opening = tokio::task::spawn_blocking(move || {
+                keyvalue::embedded::Embedded::open(&stores)
+                    .context("cannot open the key-value stores")
+            });
+            Arc::new(opening.await??)
+        }
     })
 }
 

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::{output::Output, serve};
 use crate::{
-    backends::Backends,
+    backends::{Backends, sql},
     manifest::Manifest,
     plugins::{
         folder::Source,
@@ -78,13 +78,15 @@ async fn check(
     with_secrets: bool,
     scratch: &Path,
 ) -> anyhow::Result<Report> {
-    let backends = Backends::open(&settings.backends, scratch).await?;
+    // A trial leaves nothing behind, on no server either.
+    let backends = Backends::open(&settings.backends.embedded(), scratch).await?;
     let loader = loader(settings, &backends, scratch).await?;
     let component = match loader.read(source).await {
         Ok(component) => component,
         Err(error) => return Ok(Report::unreadable(source, &error)),
     };
     let mut report = Report::new(source, &component);
+    let on_a_server = settings.backends.sql.backend != sql::Backend::Embedded;
     let Component { manifest, surface, .. } = &component;
     let refusals: Vec<Refusal> = settings.grants.refusals(manifest, &surface.imports).collect();
     // The linker would only say again what is said already.
@@ -94,7 +96,11 @@ async fn check(
         return Ok(report);
     }
     match loader.compile(component, source).await {
-        Ok(Loaded { blueprint, .. }) if report.refusals.is_empty() => {
+        Ok(Loaded { mut blueprint, .. }) if report.refusals.is_empty() => {
+            if let (true, Some(sql)) = (on_a_server, &mut blueprint.manifest.needs.sql) {
+                // They are written for a database that is not tried here.
+                sql.migrations = None;
+            }
             if let Err(error) = prepare(&loader, blueprint, with_secrets).await {
                 report.refuse(Refused::of(&error));
             }

@@ -108,6 +108,7 @@ fn check_backends(backends: &backends::Settings) -> Outcome {
     check_range(at("log", "revoke-deadline"), backends.log.revoke_deadline, MOMENT..=YEAR)?;
     check_kafka(&backends.log)?;
     check_redis(&backends.cache)?;
+    check_postgres(backends)?;
     check_range(at("sql", "readers"), backends.sql.readers, 1..=1000)?;
     check_range(
         at("sql", "max-bytes"),
@@ -128,17 +129,8 @@ fn check_kafka(log: &backends::log::Settings) -> Outcome {
     if kafka.sasl.is_some() && (kafka.user.is_none() || kafka.password.is_none()) {
         return lacks("sasl", "`sasl` needs to know who comes", "add `user` and `password`");
     }
-    if kafka.certificate.is_some() != kafka.key.is_some() {
-        let key = if kafka.key.is_some() { "key" } else { "certificate" };
-        let message = "`certificate` and `key` go together";
-        return lacks(key, message, "add the other one, or take both out");
-    }
-    for (key, file) in [("ca", &kafka.ca), ("certificate", &kafka.certificate)] {
-        if file.is_some() && !kafka.tls {
-            let message = format!("`{key}` is of no use without encryption");
-            return lacks(key, &message, "add `tls = true`, or take it out");
-        }
-    }
+    let files = [&kafka.ca, &kafka.certificate, &kafka.key].map(Option::is_some);
+    check_files(kafka.tls, files, |key, message, hint| lacks(key, message, hint))?;
     check_range(at("replication"), kafka.replication.unwrap_or(1), 1..=i16::MAX as u16)?;
     check_range(at("linger"), kafka.linger, Millis(0)..=Millis(900_000))?;
     check_range(at("queue-bytes"), kafka.queue_bytes, Bytes(1 << 20)..=Bytes(1 << 31))?;
@@ -172,6 +164,50 @@ fn check_redis(cache: &backends::cache::Settings) -> Outcome {
     let minute = Millis(60_000);
     check_range(at("connect-timeout"), redis.connect_timeout, MOMENT..=minute)?;
     check_range(at("timeout"), redis.timeout, MOMENT..=minute)
+}
+
+/// The files of an encrypted connection: the authority's, the host's certificate, its key.
+fn check_files(
+    tls: bool,
+    [ca, certificate, key]: [bool; 3],
+    lacks: impl Fn(&str, &str, &str) -> Outcome,
+) -> Outcome {
+    if certificate != key {
+        let found = if key { "key" } else { "certificate" };
+        let message = "`certificate` and `key` go together";
+        return lacks(found, message, "add the other one, or take both out");
+    }
+    for (name, there) in [("ca", ca), ("certificate", certificate)] {
+        if there && !tls {
+            let message = format!("`{name}` is of no use without encryption");
+            return lacks(name, &message, "add `tls = true`, or take it out");
+        }
+    }
+    Ok(())
+}
+
+fn check_postgres(backends: &backends::Settings) -> Outcome {
+    let postgres = &backends.postgres;
+    let at = |key: &str| [Step::from("postgres"), key.into()];
+    let lacks = |key: &str, message: &str, hint: &str| Err(Fault::new(at(key), message, hint));
+    if backends.need_postgres() && postgres.host.is_none() {
+        let hint = "name one, as in `host = \"127.0.0.1\"`";
+        return lacks("host", "`host` names no server", hint);
+    }
+    let replica = postgres.replica.as_deref().map(|replica| replica.rsplit_once(':'));
+    if let Some(None) = replica.map(|parts| parts?.1.parse::<u16>().ok()) {
+        let message = "`replica` is no server's address";
+        return lacks("replica", message, "write it as `\"host:port\"`");
+    }
+    let files = [&postgres.ca, &postgres.certificate, &postgres.key].map(Option::is_some);
+    check_files(postgres.tls, files, |key, message, hint| lacks(key, message, hint))?;
+    check_range(at("port"), postgres.port, 1..=u16::MAX)?;
+    check_range(at("connections"), postgres.connections, 1..=10_000)?;
+    check_range(at("plugin-connections"), postgres.plugin_connections, 1..=10_000)?;
+    check_range(at("own-connections"), postgres.own_connections, 1..=10_000)?;
+    let hour = Millis(3_600_000);
+    check_range(at("connect-timeout"), postgres.connect_timeout, Millis(100)..=hour)?;
+    check_range(at("statement-timeout"), postgres.statement_timeout, Millis(100)..=hour)
 }
 
 fn check_outbound(outbound: &outbound::Settings) -> Outcome {

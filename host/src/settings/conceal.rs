@@ -11,10 +11,13 @@ pub(super) fn conceal(problem: Problem, text: &str) -> Problem {
     let key = shown.split('=').next().unwrap_or_default().trim();
     let hint = match (table, key.split('.').next().unwrap_or_default()) {
         ("admin", "token") => "write it as a text in quotes, on one line",
-        ("config", "secrets") | ("log.kafka" | "cache.redis", "password") => PLACE,
-        ("log", "kafka") | ("cache", "redis") if shown.contains("password") => PLACE,
+        ("config", "secrets") | ("log.kafka" | "cache.redis" | "postgres", "password") => PLACE,
+        ("log", "kafka") | ("cache", "redis") | ("", "postgres") if shown.contains("password") => {
+            PLACE
+        }
         _ if is_of(table, "log.kafka.password") => PLACE,
         _ if is_of(table, "cache.redis.password") => PLACE,
+        _ if is_of(table, "postgres.password") => PLACE,
         _ if is_of(table, "config.secrets") => PLACE,
         _ => return problem,
     };

@@ -41,7 +41,7 @@ pub struct Settings {
     pub nodes: nodes::Settings,
     /// `[runtime]`
     pub runtime: runtime::Settings,
-    /// `[log]`, `[sql]` and `[cache]`
+    /// `[log]`, `[sql]`, `[keyvalue]`, `[cache]` and `[postgres]`
     #[serde(flatten)]
     pub backends: backends::Settings,
     /// `[observe]`
@@ -54,8 +54,10 @@ pub struct Settings {
 }
 
 /// The tables that are not a capability's.
-const TABLES: &[&str] =
-    &["host", "http", "admin", "nodes", "runtime", "log", "sql", "cache", "observe", "grants"];
+const TABLES: &[&str] = &[
+    "host", "http", "admin", "nodes", "runtime", "log", "sql", "keyvalue", "cache", "postgres",
+    "observe", "grants",
+];
 
 /// `[host]`
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -116,6 +118,8 @@ impl<'de> Visitor<'de> for Tables {
                 "http" => settings.http = map.next_value()?,
                 "log" => settings.backends.log = map.next_value()?,
                 "sql" => settings.backends.sql = map.next_value()?,
+                "keyvalue" => settings.backends.keyvalue = map.next_value()?,
+                "postgres" => settings.backends.postgres = map.next_value()?,
                 "cache" => settings.backends.cache = map.next_value()?,
                 "admin" => settings.admin = map.next_value()?,
                 "nodes" => settings.nodes = map.next_value()?,

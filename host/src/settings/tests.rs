@@ -202,6 +202,29 @@ fn a_value_that_no_host_could_run_with_is_pointed_at_with_the_remedy() {
        |             ^^^^^
     hint: make it at least 1MiB
     "#);
+    insta::assert_snapshot!(of("[sql]\nbackend = \"postgres\"\n[postgres]\nport = 5432\n", &[]), @r#"
+    `host` names no server
+      --> settings.toml:3:2
+       |
+     3 | [postgres]
+       |  ^^^^^^^^
+    hint: name one, as in `host = "127.0.0.1"`
+    "#);
+    insta::assert_snapshot!(of("[postgres]\nca = \"ca.pem\"\n", &[]), @r#"
+    `ca` is of no use without encryption
+      --> settings.toml:2:6
+       |
+     2 | ca = "ca.pem"
+       |      ^^^^^^^^
+    hint: add `tls = true`, or take it out
+    "#);
+    insta::assert_snapshot!(of("[keyvalue]\nbackend = \"redis\"\n", &[]), @r#"
+    unknown variant `redis`, expected `embedded` or `postgres`
+      --> settings.toml:2:11
+       |
+     2 | backend = "redis"
+       |           ^^^^^^^
+    "#);
     insta::assert_snapshot!(of("[http]\nlisten = []\n", &[]), @r#"
     `listen` names no address
       --> settings.toml:2:10
@@ -271,6 +294,10 @@ fn a_secret_that_stands_in_the_wrong_place_is_not_shown() {
         "[cache.redis]\npassword = \"hunter2\"\n",
         "[cache.redis.password]\nvalue = \"hunter2\"\n",
         "[cache]\nredis = { password = \"hunter2\" }\n",
+        "[postgres]\npassword = \"hunter2\"\n",
+        "[postgres]\npassword = { value = \"hunter2\" }\n",
+        "[postgres.password]\nvalue = \"hunter2\"\n",
+        "postgres = { password = \"hunter2\" }\n",
         "[admin]\ntoken = [\"hunter2\"]\n",
         "[admin]\ntoken = \"hunter2\n",
     ] {

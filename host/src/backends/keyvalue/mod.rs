@@ -1,7 +1,7 @@
 //! Keys and values in named stores.
 //!
-//! The keyvalue capability enters here. One implementation today, [`embedded`]; the trait also
-//! fits a table of a SQL server.
+//! The keyvalue capability enters here. Two implementations: [`embedded`] in the data directory,
+//! and [`postgres`], a table of a server that several hosts share.
 
 use std::sync::Arc;
 
@@ -9,6 +9,10 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 pub mod embedded;
+pub mod postgres;
+mod settings;
+
+pub use settings::{Backend, Settings};
 
 #[cfg(test)]
 mod contract;

@@ -1,8 +1,8 @@
 //! Each plugin's own SQL database.
 //!
 //! The sql capability enters here, and through it the consumer trigger, whose
-//! `exactly-once-sql` keeps a group's offsets beside the rows they led to. One implementation
-//! today, SQLite ([`sqlite`]); the trait also fits a server with a schema and a role a plugin.
+//! `exactly-once-sql` keeps a group's offsets beside the rows they led to. Embedded it is SQLite
+//! ([`sqlite`]), a file a plugin; on a server PostgreSQL ([`postgres`]), a schema and a role a plugin.
 //!
 //! ```text
 //!  Databases ── open("counters") ──▶ Database ── begin ──▶ Transaction ── commit ──▶ durable
@@ -14,7 +14,14 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+mod answer;
+mod history;
+pub mod postgres;
+mod settings;
 pub mod sqlite;
+mod text;
+
+pub use settings::{Backend, Settings};
 
 #[cfg(test)]
 mod contract;
@@ -199,6 +206,12 @@ pub trait Database: Send + Sync + 'static {
 
     /// Run a statement and collect its rows.
     fn query(&self, statement: Statement) -> BoxFuture<'_, Result<Rows>>;
+
+    /// As [`Self::query`], but the answer may be that of a moment ago, without what this plugin
+    /// itself wrote last: where there is a server that follows, it is asked.
+    fn query_behind(&self, statement: Statement) -> BoxFuture<'_, Result<Rows>> {
+        self.query(statement)
+    }
 
     /// Run a statement; the rows it changed.
     fn execute(&self, statement: Statement) -> BoxFuture<'_, Result<u64>>;

@@ -1,5 +1,9 @@
 //! `[needs.sql] migrations`: a directory while a plugin is written, the texts themselves once it
 //! is one file.
+//!
+//! Where the dialects differ, a migration has a text for each: `0001_create.sqlite.sql` and
+//! `0001_create.postgres.sql`, or one of these beside a `0001_create.sql` for the other. The database
+//! knows all of them as `0001_create.sql`, so a text for a further dialect may come later.
 
 use std::{
     fs, io,
@@ -9,6 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::Migration;
+use crate::backends::sql::Dialect;
 
 /// Where a plugin's migrations are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +44,33 @@ impl Migrations {
             Self::Directory(directory) => read(&base.join(directory)),
         }
     }
+}
+
+/// Those of a generation's migrations that are for a dialect, under the names that all dialects
+/// share. The order stays.
+pub fn spoken(all: Vec<Migration>, dialect: Dialect) -> Vec<Migration> {
+    let named: Vec<(String, Option<Dialect>)> =
+        all.iter().map(|migration| name_and_dialect(&migration.name)).collect();
+    let own = |name: &str| named.iter().any(|(other, of)| other == name && *of == Some(dialect));
+    let chosen = all.into_iter().zip(&named).filter(|(_, (name, of))| match of {
+        Some(of) => *of == dialect,
+        None => !own(name),
+    });
+    chosen.map(|(migration, (name, _))| Migration { name: name.clone(), ..migration }).collect()
+}
+
+/// The name without the dialect before its end, and the dialect.
+fn name_and_dialect(name: &str) -> (String, Option<Dialect>) {
+    let (stem, end) = match name.strip_suffix(".sql") {
+        Some(stem) => (stem, ".sql"),
+        None => (name, ""),
+    };
+    for (suffix, dialect) in [(".sqlite", Dialect::Sqlite), (".postgres", Dialect::Postgres)] {
+        if let Some(stem) = stem.strip_suffix(suffix) {
+            return (format!("{stem}{end}"), Some(dialect));
+        }
+    }
+    (name.to_owned(), None)
 }
 
 fn read(directory: &Path) -> Result<Vec<Migration>, Unreadable> {
@@ -83,9 +115,47 @@ mod tests {
     #[test]
     fn an_inline_list_survives_the_embedded_manifest() {
         let migration = Migration { name: "0001.sql".into(), sql: "CREATE TABLE t (a)".into() };
-        let grant = Grant { migrations: Some(Migrations::Inline(vec![migration])) };
+        let grant =
+            Grant { migrations: Some(Migrations::Inline(vec![migration])), ..Grant::default() };
         let text = toml::to_string(&grant).unwrap();
         assert_eq!(toml::from_str::<Grant>(&text).unwrap(), grant);
+    }
+
+    #[test]
+    fn a_dialect_gets_its_own_text_or_the_common_one() {
+        let all: Vec<_> = [
+            "0001_a.sql",
+            "0002_b.postgres.sql",
+            "0002_b.sql",
+            "0003_c.sqlite.sql",
+            "0004.postgres",
+            "0005",
+        ]
+        .map(|name| Migration { name: name.into(), sql: name.into() })
+        .into();
+        let of = |dialect| -> Vec<(String, String)> {
+            let spoken = spoken(all.clone(), dialect).into_iter();
+            spoken.map(|migration| (migration.name, migration.sql)).collect()
+        };
+        let pair = |name: &str, sql: &str| (name.to_owned(), sql.to_owned());
+        assert_eq!(
+            of(Dialect::Postgres),
+            [
+                pair("0001_a.sql", "0001_a.sql"),
+                pair("0002_b.sql", "0002_b.postgres.sql"),
+                pair("0004", "0004.postgres"),
+                pair("0005", "0005"),
+            ]
+        );
+        assert_eq!(
+            of(Dialect::Sqlite),
+            [
+                pair("0001_a.sql", "0001_a.sql"),
+                pair("0002_b.sql", "0002_b.sql"),
+                pair("0003_c.sql", "0003_c.sqlite.sql"),
+                pair("0005", "0005"),
+            ]
+        );
     }
 
     #[test]

@@ -40,11 +40,16 @@ pub struct Grant {
     /// The plugin's migrations. The operator's are not looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub migrations: Option<Migrations>,
+    /// Queries outside of transactions may be answered without the latest changes, by a server
+    /// that follows, where there is one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stale_reads: bool,
 }
 
 /// What a generation has: its database, migrated.
 pub struct Prepared {
     database: Arc<dyn Database>,
+    stale_reads: bool,
 }
 
 /// One store's part of the database.
@@ -170,7 +175,9 @@ impl Instance {
     }
 
     async fn query(&mut self, statement: Statement) -> Result<Rows> {
+        let stale_reads = self.prepared.stale_reads;
         match self.place().await? {
+            Target::Database(database) if stale_reads => database.query_behind(statement).await,
             Target::Database(database) => database.query(statement).await,
             Target::Transaction(transaction) => transaction.query(statement).await,
         }
@@ -264,9 +271,10 @@ impl Capability for Sql {
         let database = self.databases.open(&plugin.name).await?;
         if let Some(migrations) = &grant.migrations {
             // The manifest's loader has put the texts, or the full path, in place.
-            database.migrate(&migrations.inline(Path::new("/"))?).await?;
+            let all = migrations.inline(Path::new("/"))?;
+            database.migrate(&migrations::spoken(all, database.dialect())).await?;
         }
-        Ok(Prepared { database })
+        Ok(Prepared { database, stale_reads: grant.stale_reads })
     }
 
     fn instance(prepared: &Arc<Prepared>) -> Instance {

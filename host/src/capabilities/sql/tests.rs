@@ -6,10 +6,7 @@ use tempfile::TempDir;
 
 use super::{Instance, Migration, Open, Prepared, Sql, Statement};
 use crate::{
-    backends::sql::{
-        Databases, Error, Value,
-        sqlite::{Settings, Sqlite},
-    },
+    backends::sql::{Databases, Error, Settings, Value, sqlite::Sqlite},
     capabilities::Capability,
 };
 
@@ -21,7 +18,7 @@ async fn prepared() -> (TempDir, Arc<Prepared>) {
     let database = all.open("counters").await.unwrap();
     let create = Migration { name: "1".into(), sql: "CREATE TABLE t (a INTEGER UNIQUE)".into() };
     database.migrate(&[create]).await.unwrap();
-    (directory, Arc::new(Prepared { database }))
+    (directory, Arc::new(Prepared { database, stale_reads: false }))
 }
 
 fn insert(value: i64) -> Statement {

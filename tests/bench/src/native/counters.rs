@@ -6,10 +6,7 @@ use anyhow::Result;
 use counters::Counts;
 use trellis::backends::{
     log::{Reader, embedded::Embedded},
-    sql::{
-        Database, Databases, Migration, Place, Statement, Value,
-        sqlite::{Settings, Sqlite},
-    },
+    sql::{Database, Databases, Migration, Place, Settings, Statement, Value, sqlite::Sqlite},
 };
 use trellis_sdk::sql::{Param, Statement as GuestStatement};
 

@@ -26,11 +26,12 @@ use sqlx::{
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{
-    failure,
+use super::failure;
+use crate::backends::sql::{
+    Error, Result, Rows, Value,
+    answer::Answer,
     text::{Kind, REPEATS, Text},
 };
-use crate::backends::sql::{Error, MAX_BYTES, MAX_ROWS, Result, Rows, Value};
 
 /// The memory that all databases of the process may use together.
 const MAX_HEAP: u64 = 512 << 20;
@@ -209,31 +210,23 @@ fn thread_name(file: &Path) -> impl Fn(u64) -> String + Send + Sync + 'static {
 
 /// Where the answer of a statement goes.
 enum Collect<'a> {
-    Rows { rows: &'a mut Rows, bytes: usize },
+    Rows { rows: &'a mut Rows, answer: Answer },
     Changes(&'a mut Vec<u64>),
 }
 
 impl<'a> Collect<'a> {
     fn rows(rows: &'a mut Rows) -> Self {
-        Self::Rows { rows, bytes: 0 }
+        Self::Rows { rows, answer: Answer::default() }
     }
 
     fn step(&mut self, step: Either<SqliteQueryResult, SqliteRow>) -> Result<()> {
         match (self, step) {
             (Self::Changes(changes), Either::Left(done)) => changes.push(done.rows_affected()),
-            (Self::Rows { rows, bytes }, Either::Right(row)) => {
+            (Self::Rows { rows, answer }, Either::Right(row)) => {
                 if rows.rows.is_empty() {
                     rows.columns = names(row.columns());
                 }
-                if rows.rows.len() == MAX_ROWS {
-                    return Err(Error::TooLarge);
-                }
-                let row = values(&row)?;
-                *bytes += row.iter().map(Value::size).sum::<usize>();
-                if *bytes > MAX_BYTES {
-                    return Err(Error::TooLarge);
-                }
-                rows.rows.push(row);
+                answer.add(rows, values(&row)?)?;
             }
             (Self::Changes(_), Either::Right(_)) | (Self::Rows { .. }, Either::Left(_)) => {}
         }

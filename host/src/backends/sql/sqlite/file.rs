@@ -5,14 +5,13 @@ use std::{path::PathBuf, sync::Arc};
 use futures_util::future::{BoxFuture, FutureExt};
 
 use super::{
-    Settings, migrate,
+    migrate,
     pool::Pool,
-    text::Kind,
     transaction::{Open, key},
 };
 use crate::backends::sql::{
-    Database, Dialect, Migration, MigrationError, Place, Result, Rows, Statement, Transaction,
-    Value,
+    Database, Dialect, Migration, MigrationError, Place, Result, Rows, Settings, Statement,
+    Transaction, Value, text::Kind,
 };
 
 /// An open database.

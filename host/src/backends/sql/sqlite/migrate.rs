@@ -4,26 +4,25 @@
 //! that is missing is applied in one transaction, which also holds the table's new rows, so a
 //! failure anywhere leaves the database as it was for the generation that still serves.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     connection::{Connection, Role},
     pool::Pool,
+};
+use crate::backends::sql::{
+    Dialect, Error, Migration, MigrationError, Result, Value,
+    history::{checksum, missing, named},
     text::Text,
 };
-use crate::backends::sql::{Error, Migration, MigrationError, Result, Value};
 
 type Outcome<T> = std::result::Result<T, MigrationError>;
 
 /// See [`crate::backends::sql::Database::migrate`].
 pub async fn migrate(pool: &Arc<Pool>, migrations: &[Migration]) -> Outcome<()> {
-    let mut names = HashSet::new();
-    if let Some(double) = migrations.iter().find(|migration| !names.insert(&migration.name)) {
-        return Err(MigrationError::Double(double.name.clone()));
-    }
     // Nothing is written meanwhile.
     let mut writer = pool.writer().await?;
-    let missing = missing(applied(writer.connection()?).await?, migrations)?;
+    let missing = missing(&applied(writer.connection()?).await?, migrations)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -60,31 +59,8 @@ async fn applied(connection: &mut Connection) -> Result<Vec<(String, String)>> {
         .collect()
 }
 
-fn missing(applied: Vec<(String, String)>, migrations: &[Migration]) -> Outcome<Vec<&Migration>> {
-    let mut missing: Vec<&Migration> = Vec::new();
-    for migration in migrations {
-        match applied.iter().find(|(name, _)| *name == migration.name) {
-            Some((_, known)) if *known != checksum(migration) => {
-                return Err(MigrationError::Changed(migration.name.clone()));
-            }
-            Some((applied, _)) => {
-                if let Some(before) = missing.first() {
-                    let (name, applied) = (before.name.clone(), applied.clone());
-                    return Err(MigrationError::OutOfOrder { name, applied });
-                }
-            }
-            None => missing.push(migration),
-        }
-    }
-    Ok(missing)
-}
-
-fn checksum(migration: &Migration) -> String {
-    blake3::hash(migration.sql.as_bytes()).to_hex().to_string()
-}
-
 async fn apply(connection: &mut Connection, migration: &Migration) -> Result<()> {
-    for text in Text::many(&migration.sql)? {
+    for text in Text::many(Dialect::Sqlite, &migration.sql)? {
         connection.execute(&text, Vec::new()).await?;
     }
     let broken = connection.run("SELECT \"table\" FROM pragma_foreign_key_check", Vec::new());
@@ -96,11 +72,4 @@ async fn apply(connection: &mut Connection, migration: &Migration) -> Result<()>
         .run("INSERT INTO main._trellis_migrations (name, checksum) VALUES ($1, $2)", row)
         .await
         .map(drop)
-}
-
-fn named(migration: &Migration, error: Error) -> MigrationError {
-    match error {
-        Error::Unavailable(_) => MigrationError::Database(error),
-        other => MigrationError::Failed { name: migration.name.clone(), reason: other.to_string() },
-    }
 }

@@ -15,39 +15,20 @@ use std::{
 };
 
 use futures_util::future::{BoxFuture, FutureExt};
-use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use super::{Database, Databases, Error, Result};
-use crate::quantity::Bytes;
+use super::{Database, Databases, Error, Result, Settings};
 
 mod connection;
 mod file;
 mod migrate;
 mod pool;
-mod text;
 mod transaction;
 
 #[cfg(test)]
 mod tests;
 
 use file::File;
-
-/// `[sql]` of the backends.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Settings {
-    /// Queries of one plugin that run at a time, each on a thread.
-    pub readers: u32,
-    /// The largest database; a plugin that fills it gets `unavailable`.
-    pub max_bytes: Bytes,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { readers: 4, max_bytes: Bytes(16 << 30) }
-    }
-}
 
 /// All databases, in one directory.
 pub struct Sqlite {

@@ -12,12 +12,8 @@ use std::{
 
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit};
 
-use super::{
-    Settings,
-    connection::{Connection, Role},
-    text::Text,
-};
-use crate::backends::sql::{Error, Result, Rows, Value};
+use super::connection::{Connection, Role};
+use crate::backends::sql::{Dialect, Error, Result, Rows, Settings, Value, text::Text};
 
 /// Texts that are remembered as checked; beyond that all are forgotten.
 const MAX_TEXTS: usize = 512;
@@ -115,7 +111,7 @@ impl Pool {
         if let Some(text) = texts.get(sql) {
             return Ok(text.clone());
         }
-        let text = Arc::new(Text::one(sql)?);
+        let text = Arc::new(Text::one(Dialect::Sqlite, sql)?);
         if texts.len() == MAX_TEXTS {
             texts.clear();
         }

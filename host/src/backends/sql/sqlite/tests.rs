@@ -4,12 +4,12 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 
-use super::{
-    Settings, Sqlite,
-    text::{Kind, Text},
-};
+use super::Sqlite;
 use crate::{
-    backends::sql::{Databases, Error, Migration, Statement, Value},
+    backends::sql::{
+        Databases, Dialect, Error, Migration, Result, Settings, Statement, Value,
+        text::{Kind, Text},
+    },
     quantity::Bytes,
 };
 
@@ -21,6 +21,14 @@ super::super::contract::contract!(super::open);
 
 fn on(sql: &str) -> Statement {
     Statement::new(sql, Vec::new())
+}
+
+fn one(sql: &str) -> Result<Text> {
+    Text::one(Dialect::Sqlite, sql)
+}
+
+fn many(sql: &str) -> Result<Vec<Text>> {
+    Text::many(Dialect::Sqlite, sql)
 }
 
 #[test]
@@ -45,7 +53,7 @@ fn a_text_that_could_leave_the_database_is_refused() {
         "SELECT fts3_tokenizer($1)",
         "SELECT \"FTS3_tokenizer\"($1, $2)",
     ] {
-        assert!(matches!(Text::many(sql), Err(Error::Invalid(_))), "{sql}");
+        assert!(matches!(many(sql), Err(Error::Invalid(_))), "{sql}");
     }
 }
 
@@ -60,7 +68,7 @@ fn a_statement_is_known_by_its_words() {
         ("REPLACE INTO t VALUES ($1)", Kind::Write),
         ("CREATE TABLE t (a TEXT DEFAULT 'it''s;')", Kind::Define),
     ] {
-        assert_eq!(Text::one(sql).unwrap().kind, kind, "{sql}");
+        assert_eq!(one(sql).unwrap().kind, kind, "{sql}");
     }
 }
 
@@ -68,20 +76,19 @@ fn a_statement_is_known_by_its_words() {
 fn a_trigger_is_one_statement_and_nothing_hides_behind_it() {
     let body = "CREATE TEMP TRIGGER t AFTER INSERT ON a BEGIN SELECT CASE WHEN 1 THEN 2 END; \
                 DELETE FROM b; END";
-    assert_eq!(Text::one(body).unwrap().kind, Kind::Define);
+    assert_eq!(one(body).unwrap().kind, Kind::Define);
     for tail in ["; ATTACH 'x' AS y", "; END", "; ATTACH 'x' AS y; END"] {
-        assert!(Text::many(&format!("{body}{tail}")).is_err(), "{tail}");
+        assert!(many(&format!("{body}{tail}")).is_err(), "{tail}");
     }
-    assert!(Text::one("CREATE TRIGGER t AFTER INSERT ON a BEGIN ATTACH 'x' AS y; END").is_ok());
+    assert!(one("CREATE TRIGGER t AFTER INSERT ON a BEGIN ATTACH 'x' AS y; END").is_ok());
     assert!(
-        Text::one("CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; ATTACH 'x' AS y; END")
-            .is_err()
+        one("CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; ATTACH 'x' AS y; END").is_err()
     );
 }
 
 #[test]
 fn a_repeated_statement_has_parameters_of_its_own() {
-    let text = Text::one("INSERT INTO t VALUES ($2, '$1', $1, $2)").unwrap();
+    let text = one("INSERT INTO t VALUES ($2, '$1', $1, $2)").unwrap();
     let repeated = text.repeated(2);
     assert!(repeated.starts_with("INSERT INTO t VALUES ($2, '$1', $1, $2)\n;"));
     assert!(repeated.ends_with("INSERT INTO t VALUES ($8, '$1', $7, $8)\n;"));
@@ -101,7 +108,7 @@ proptest! {
         ]), 1..12))
     {
         let sql = parts.concat();
-        if let Ok(texts) = Text::many(&sql) {
+        if let Ok(texts) = many(&sql) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let (attached, inside) = runtime.block_on(attached(&sql, texts));
             prop_assert_eq!((attached, inside), (1, false), "{}", sql);

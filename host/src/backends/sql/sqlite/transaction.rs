@@ -7,10 +7,9 @@ use futures_util::future::{BoxFuture, FutureExt};
 use super::{
     connection::Connection,
     pool::{Pool, Writer},
-    text::Kind,
 };
 use crate::backends::sql::{
-    Error, MAX_STATEMENTS, Place, Result, Rows, Statement, Transaction, Value,
+    Error, MAX_STATEMENTS, Place, Result, Rows, Statement, Transaction, Value, text::Kind,
 };
 
 /// A transaction that has begun.

@@ -1,17 +1,25 @@
-//! What a statement's text may say.
+//! What a statement's text may say, in either dialect.
 //!
-//! A plugin's statements run in a process that can open any file, so a text is let through only
-//! when it begins with a word that can do no more than read and change the plugin's own tables.
-//! `ATTACH`, `PRAGMA`, `VACUUM INTO` and the words that begin and end transactions are not among
-//! them, nor behind `EXPLAIN` (SQLite runs some pragmas while it compiles them). The scanner cuts a
-//! text into tokens exactly as SQLite does, or refuses it where they could differ.
+//! A text is let through only when it begins with a word that can do no more than read and change
+//! the plugin's own tables. On SQLite, which runs in a process that can open any file, this is the
+//! wall: `ATTACH`, `PRAGMA`, `VACUUM INTO` and the words that begin and end transactions are not
+//! among them, nor behind `EXPLAIN` (SQLite runs some pragmas while it compiles them). On PostgreSQL
+//! the wall is the plugin's role; here its texts are kept to what a pool of connections and the
+//! host's transactions can bear: no `SET`, no `ALTER ROLE`, no functions. The scanner cuts a text
+//! into tokens exactly as the database does, or refuses it where they could differ.
 
 use std::{
     ops::Range,
     sync::{Arc, OnceLock},
 };
 
-use crate::backends::sql::{Error, Result};
+use super::{Dialect, Error, Result};
+
+mod scanner;
+#[cfg(test)]
+mod tests;
+
+use scanner::{Scanner, Token};
 
 /// What a statement does, by its first word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +41,8 @@ pub struct Text {
     pub kind: Kind,
     /// The highest parameter.
     pub params: usize,
+    /// Whether a word of it changes rows, if only in a part of a query.
+    pub changes: bool,
     /// Where the numbers of its parameters stand, without the `$`.
     slots: Vec<(Range<usize>, usize)>,
     repeated: [OnceLock<Arc<str>>; REPEATS.len()],
@@ -43,8 +53,8 @@ pub const REPEATS: [usize; 3] = [64, 16, 4];
 
 impl Text {
     /// Check the text of one statement.
-    pub fn one(sql: &str) -> Result<Self> {
-        let mut pieces = pieces(sql)?;
+    pub fn one(dialect: Dialect, sql: &str) -> Result<Self> {
+        let mut pieces = pieces(dialect, sql)?;
         match (pieces.pop(), pieces.is_empty()) {
             (Some(only), true) => only.into_text(sql),
             (None, _) => Err(invalid("the statement is empty")),
@@ -55,9 +65,9 @@ impl Text {
     }
 
     /// Check any number of statements, for a migration. They take no parameters.
-    pub fn many(sql: &str) -> Result<Vec<Self>> {
+    pub fn many(dialect: Dialect, sql: &str) -> Result<Vec<Self>> {
         let texts: Result<Vec<_>> =
-            pieces(sql)?.into_iter().map(|piece| piece.into_text(sql)).collect();
+            pieces(dialect, sql)?.into_iter().map(|piece| piece.into_text(sql)).collect();
         let texts = texts?;
         if texts.iter().any(|text| text.params > 0) {
             return Err(invalid("a migration has no parameters"));
@@ -71,24 +81,30 @@ impl Text {
         let build = || {
             let mut text = String::with_capacity((self.sql.len() + 8) * REPEATS[size]);
             for repeat in 0..REPEATS[size] {
-                let mut from = 0;
-                for (at, number) in &self.slots {
-                    text.push_str(&self.sql[from..at.start]);
-                    text.push_str(&(number + repeat * self.params).to_string());
-                    from = at.end;
-                }
-                text.push_str(&self.sql[from..]);
+                text += &self.with_params(|number| format!("${}", number + repeat * self.params));
                 text.push_str("\n;");
             }
             text.into()
         };
         self.repeated[size].get_or_init(build).clone()
     }
+
+    /// The statement with something else in the place of each parameter.
+    pub fn with_params(&self, write: impl Fn(usize) -> String) -> String {
+        let (mut text, mut from) = (String::with_capacity(self.sql.len()), 0);
+        for (at, number) in &self.slots {
+            text.push_str(&self.sql[from..at.start - 1]);
+            text.push_str(&write(*number));
+            from = at.end;
+        }
+        text.push_str(&self.sql[from..]);
+        text
+    }
 }
 
 /// One statement within a longer text.
-#[derive(Default)]
 struct Piece {
+    dialect: Dialect,
     at: Range<usize>,
     /// Its first words, as many as it takes to know what it does.
     first: Option<Word>,
@@ -96,6 +112,8 @@ struct Piece {
     /// Inside the body of a trigger, where semicolons do not end the statement.
     trigger: bool,
     depth: usize,
+    /// See [`Text::changes`].
+    changes: bool,
     params: usize,
     slots: Vec<(Range<usize>, usize)>,
 }
@@ -107,13 +125,36 @@ enum Word {
     With,
     /// `CREATE`, with `TEMP` or `TEMPORARY` behind it: a trigger may follow.
     Create,
+    /// PostgreSQL's `CREATE`, `ALTER` or `DROP`: what kind of thing comes next.
+    Thing,
     /// Nothing more to learn.
     Settled,
 }
 
+/// What a plugin may make on PostgreSQL, and the words that may stand before it. Functions are not
+/// among them: their bodies are texts that nobody has looked at.
+const THINGS: [&str; 7] = ["table", "index", "view", "sequence", "type", "domain", "statistics"];
+const BEFORE_THINGS: [&str; 6] =
+    ["or", "replace", "unique", "unlogged", "materialized", "recursive"];
+
 impl Piece {
+    fn new(dialect: Dialect, at: Range<usize>) -> Self {
+        Self {
+            dialect,
+            at,
+            first: None,
+            kind: None,
+            trigger: false,
+            depth: 0,
+            changes: false,
+            params: 0,
+            slots: Vec::new(),
+        }
+    }
+
     fn word(&mut self, word: &str) -> Result<()> {
         let is = |other: &str| word.eq_ignore_ascii_case(other);
+        self.changes |= ["insert", "update", "delete", "merge"].into_iter().any(is);
         match self.first {
             None => self.first_word(word),
             Some(Word::Explain) if is("query") || is("plan") => Ok(()),
@@ -133,6 +174,15 @@ impl Piece {
                 self.first = Some(Word::Settled);
                 Ok(())
             }
+            Some(Word::Thing) if BEFORE_THINGS.into_iter().any(is) => Ok(()),
+            Some(Word::Thing) if THINGS.into_iter().any(is) => {
+                self.first = Some(Word::Settled);
+                Ok(())
+            }
+            Some(Word::Thing) => Err(invalid(&format!(
+                "`{word}` cannot be made or changed by a plugin; use one of: {}",
+                THINGS.join(", ")
+            ))),
             Some(Word::Create) if is("temp") || is("temporary") => Ok(()),
             Some(Word::Create) => {
                 self.trigger = is("trigger");
@@ -149,6 +199,9 @@ impl Piece {
             "select" | "values" => (Word::Settled, Some(Kind::Read)),
             "insert" | "replace" | "update" | "delete" => (Word::Settled, Some(Kind::Write)),
             "with" => (Word::With, None),
+            "create" | "alter" | "drop" if self.dialect == Dialect::Postgres => {
+                (Word::Thing, Some(Kind::Define))
+            }
             "create" => (Word::Create, Some(Kind::Define)),
             "alter" | "drop" | "reindex" | "analyze" => (Word::Settled, Some(Kind::Define)),
             "explain" if self.first.is_none() => (Word::Explain, None),
@@ -180,6 +233,7 @@ impl Piece {
         Ok(Text {
             sql: sql[self.at].into(),
             kind: self.kind.ok_or_else(|| invalid("the statement is not complete"))?,
+            changes: self.changes,
             params: self.params,
             slots: self.slots.into_iter().map(shift).collect(),
             repeated: Default::default(),
@@ -188,17 +242,17 @@ impl Piece {
 }
 
 /// Cut a text into its statements.
-fn pieces(sql: &str) -> Result<Vec<Piece>> {
+fn pieces(dialect: Dialect, sql: &str) -> Result<Vec<Piece>> {
     refuse_anywhere(sql)?;
     let mut pieces = Vec::new();
     let mut piece: Option<Piece> = None;
     // Within a trigger: whether the next word is the first one behind a semicolon.
     let mut fresh = false;
-    for token in (Scanner { sql, at: 0 }) {
+    for token in (Scanner { dialect, sql, at: 0 }) {
         let (kind, at) = token?;
         let current = match (&mut piece, kind) {
             (None, Token::Semicolon) => return Err(invalid("a statement is empty")),
-            (none @ None, _) => none.insert(Piece { at: at.clone(), ..Piece::default() }),
+            (none @ None, _) => none.insert(Piece::new(dialect, at.clone())),
             (Some(current), _) => current,
         };
         if kind == Token::Semicolon {
@@ -240,126 +294,12 @@ fn refuse_anywhere(sql: &str) -> Result<()> {
     if sql.contains(['\0', '\u{feff}']) {
         return Err(invalid("there is a control character in the text"));
     }
-    // This function takes the address of native code from a parameter.
+    // This function of SQLite's takes the address of native code from a parameter.
     let name = b"fts3_tokenizer";
     if sql.as_bytes().windows(name.len()).any(|window| window.eq_ignore_ascii_case(name)) {
         return Err(invalid("`fts3_tokenizer` cannot be used"));
     }
     Ok(())
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Token {
-    /// A keyword or a bare name.
-    Word,
-    /// `$` and a number from 1.
-    Param(usize),
-    Open,
-    Close,
-    Semicolon,
-    /// A literal, a quoted name, an operator.
-    Other,
-}
-
-/// The tokens of a text without its blanks and comments.
-struct Scanner<'a> {
-    sql: &'a str,
-    at: usize,
-}
-
-impl Iterator for Scanner<'_> {
-    type Item = Result<(Token, Range<usize>)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let bytes = self.sql.as_bytes();
-        loop {
-            let rest = &bytes[self.at..];
-            match rest {
-                [b' ' | b'\t' | b'\n' | b'\r' | 0x0c, ..] => self.at += 1,
-                [b'-', b'-', ..] => self.at = self.behind(self.at + 2, |byte| byte == b'\n'),
-                [b'/', b'*', ..] => match self.sql[self.at + 2..].find("*/") {
-                    Some(end) => self.at += 2 + end + 2,
-                    None => return Some(Err(invalid("a comment has no end"))),
-                },
-                [] => return None,
-                _ => break,
-            }
-        }
-        let start = self.at;
-        let token = self.token(bytes[start]);
-        Some(token.map(|token| (token, start..self.at)))
-    }
-}
-
-impl Scanner<'_> {
-    fn token(&mut self, first: u8) -> Result<Token> {
-        let start = self.at;
-        self.at += 1;
-        match first {
-            b'\'' | b'"' | b'`' => self.quoted(first).map(|()| Token::Other),
-            b'[' => match self.sql[self.at..].find(']') {
-                Some(end) => {
-                    self.at += end + 1;
-                    Ok(Token::Other)
-                }
-                None => Err(invalid("a quoted name has no end")),
-            },
-            b'(' => Ok(Token::Open),
-            b')' => Ok(Token::Close),
-            b';' => Ok(Token::Semicolon),
-            b'$' => self.param(),
-            b'?' | b':' | b'@' | b'#' => {
-                Err(invalid("parameters are written `$1`, `$2` and so on"))
-            }
-            b'x' | b'X' if self.sql.as_bytes().get(self.at) == Some(&b'\'') => {
-                self.at += 1;
-                self.quoted(b'\'').map(|()| Token::Other)
-            }
-            _ if name_byte(first) => {
-                self.at = self.behind(self.at, |byte| !name_byte(byte)).max(start + 1);
-                if first.is_ascii_digit() { Ok(Token::Other) } else { Ok(Token::Word) }
-            }
-            0..0x20 | 0x7f => Err(invalid("there is a control character in the text")),
-            _ => Ok(Token::Other),
-        }
-    }
-
-    /// Go behind the closing quote; a doubled one does not close.
-    fn quoted(&mut self, quote: u8) -> Result<()> {
-        let bytes = self.sql.as_bytes();
-        loop {
-            let Some(end) = bytes[self.at..].iter().position(|byte| *byte == quote) else {
-                return Err(invalid("a quote has no end"));
-            };
-            self.at += end + 1;
-            match bytes.get(self.at) {
-                Some(next) if *next == quote => self.at += 1,
-                _ => return Ok(()),
-            }
-        }
-    }
-
-    fn param(&mut self) -> Result<Token> {
-        let end = self.behind(self.at, |byte| !name_byte(byte));
-        let number: usize = self.sql[self.at..end].parse().unwrap_or(0);
-        let next = self.sql.as_bytes().get(end);
-        self.at = end;
-        if number == 0 || number > 32_766 || matches!(next, Some(b'(' | b':')) {
-            return Err(invalid("parameters are written `$1`, `$2` and so on"));
-        }
-        Ok(Token::Param(number))
-    }
-
-    /// The first place from `from` where `stop` holds, or the end.
-    fn behind(&self, from: usize, stop: impl Fn(u8) -> bool) -> usize {
-        let rest = self.sql.as_bytes().get(from..).unwrap_or_default();
-        from + rest.iter().position(|byte| stop(*byte)).unwrap_or(rest.len())
-    }
-}
-
-/// What SQLite takes for a part of a name.
-fn name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80
 }
 
 fn invalid(reason: &str) -> Error {
