@@ -147,7 +147,7 @@ async fn open_cache(settings: &cache::Settings) -> anyhow::Result<Arc<dyn cache:
         cache::Backend::Embedded => Arc::new(cache::embedded::Embedded::new(settings)),
         cache::Backend::Redis => {
             let opened = cache::redis::Redis::open(&settings.redis).await;
-            Arc::new(opened.context("`[cache.redis]` cannot be used")?)
+            Arc::new(opened.context(Unusable("cache.redis"))?)
         }
     })
 }

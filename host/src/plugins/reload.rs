@@ -16,6 +16,8 @@ use std::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::backends::{log, sql};
+
 use super::{
     Check, Watch,
     folder::Folder,
@@ -175,6 +177,10 @@ impl Shared {
 
 /// Whether the same file may load later: the log or a database was away.
 fn is_passing(error: &anyhow::Error) -> bool {
-    let log = error.downcast_ref::<crate::backends::log::Error>();
-    matches!(log, Some(crate::backends::log::Error::Unavailable(_)))
+    let log = error.downcast_ref::<log::Error>();
+    let sql = error.downcast_ref::<sql::Error>();
+    let migration = error.downcast_ref::<sql::MigrationError>();
+    matches!(log, Some(log::Error::Unavailable(_)))
+        || matches!(sql, Some(sql::Error::Unavailable(_)))
+        || matches!(migration, Some(sql::MigrationError::Database(sql::Error::Unavailable(_))))
 }

@@ -125,6 +125,9 @@ pub enum Error {
     /// The database cannot be reached or is full; the same call may succeed later.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// A statement took longer than the server lets any, which it may well do again.
+    #[error("the statement took too long and was cut off")]
+    CutOff,
     /// The transaction has ended, because the database gave it up.
     #[error("the transaction has ended; begin another one")]
     Finished,

@@ -119,6 +119,7 @@ impl From<sql::Error> for Error {
             sql::Error::Conflict => Self::Conflict,
             sql::Error::TooLarge => Self::TooLarge,
             sql::Error::Unavailable(reason) => Self::Unavailable(reason),
+            sql::Error::CutOff => Self::Unavailable(sql::Error::CutOff.to_string()),
             sql::Error::Finished => Self::Finished,
         }
     }
@@ -222,10 +223,7 @@ fn link_transaction(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             Box::new(async move {
                 let (number, statement) = (number(&store, &this)?, statement(text, params));
                 let (sql, call) = own(&mut store)?;
-                match sql.transaction(number) {
-                    Ok(open) => within::<_, Rows>(call, open.query(statement)).await,
-                    Err(ended) => Ok((Err(ended.into()),)),
-                }
+                within::<_, Rows>(call, sql.query_in(number, statement)).await
             })
         },
     )?;
@@ -235,10 +233,7 @@ fn link_transaction(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             Box::new(async move {
                 let (number, statement) = (number(&store, &this)?, statement(text, params));
                 let (sql, call) = own(&mut store)?;
-                match sql.transaction(number) {
-                    Ok(open) => within::<_, u64>(call, open.execute(statement)).await,
-                    Err(ended) => Ok((Err(ended.into()),)),
-                }
+                within::<_, u64>(call, sql.execute_in(number, statement)).await
             })
         },
     )?;

@@ -17,7 +17,7 @@ use wasmtime::component::Linker;
 use super::{Capability, Dialect, NoSettings, Plugin, State};
 use crate::backends::{
     Backends,
-    sql::{Database, Databases, Error, Place, Result, Rows, Statement, Transaction},
+    sql::{self, Database, Databases, Error, Place, Result, Rows, Statement, Transaction},
 };
 
 mod host;
@@ -60,6 +60,10 @@ pub struct Instance {
     begun: u64,
     /// The guest has [`Self::begun`] open: all of a transaction, or the savepoint in a batch.
     guest: bool,
+    /// What the database failed with in this call, through no fault of the guest's.
+    trouble: Option<Error>,
+    /// A statement of the guest's runs, or was given up.
+    waiting: bool,
 }
 
 /// What is open.
@@ -76,6 +80,29 @@ enum Open {
 }
 
 impl Instance {
+    /// Forget the trouble of earlier calls.
+    pub fn begin_call(&mut self) {
+        (self.trouble, self.waiting) = (None, false);
+    }
+
+    /// What the database failed with in this call, if that was no fault of the guest's: it was
+    /// away, two transactions met, or a server did not answer before the call's time was over.
+    pub fn trouble(&self) -> Option<Error> {
+        let on_a_server = self.prepared.database.dialect() == sql::Dialect::Postgres;
+        if self.waiting && on_a_server {
+            return Some(Error::Unavailable("it did not answer in time".into()));
+        }
+        self.trouble.clone()
+    }
+
+    fn note<T>(&mut self, outcome: Result<T>) -> Result<T> {
+        self.waiting = false;
+        if let Err(error @ (Error::Unavailable(_) | Error::Conflict)) = &outcome {
+            self.trouble.get_or_insert_with(|| error.clone());
+        }
+        outcome
+    }
+
     /// Run what follows in one transaction until [`Self::commit_batch`] or
     /// [`Self::rollback_batch`].
     pub fn begin_batch(&mut self) {
@@ -175,6 +202,49 @@ impl Instance {
     }
 
     async fn query(&mut self, statement: Statement) -> Result<Rows> {
+        self.waiting = true;
+        let outcome = self.query_now(statement).await;
+        self.note(outcome)
+    }
+
+    async fn execute(&mut self, statement: Statement) -> Result<u64> {
+        self.waiting = true;
+        let outcome = self.execute_now(statement).await;
+        self.note(outcome)
+    }
+
+    async fn batch(&mut self, statements: Vec<Statement>) -> Result<Vec<u64>> {
+        self.waiting = true;
+        let outcome = self.batch_now(statements).await;
+        self.note(outcome)
+    }
+
+    async fn begin(&mut self) -> Result<u64> {
+        self.waiting = true;
+        let outcome = self.begin_now().await;
+        self.note(outcome)
+    }
+
+    /// Run a statement in the guest's transaction of this number.
+    async fn query_in(&mut self, number: u64, statement: Statement) -> Result<Rows> {
+        let open = self.transaction(number)?;
+        let outcome = open.query(statement).await;
+        self.note(outcome)
+    }
+
+    /// The same for a statement that changes rows.
+    async fn execute_in(&mut self, number: u64, statement: Statement) -> Result<u64> {
+        let open = self.transaction(number)?;
+        let outcome = open.execute(statement).await;
+        self.note(outcome)
+    }
+
+    async fn end(&mut self, number: u64, commit: bool) -> Result<()> {
+        let outcome = self.end_now(number, commit).await;
+        self.note(outcome)
+    }
+
+    async fn query_now(&mut self, statement: Statement) -> Result<Rows> {
         let stale_reads = self.prepared.stale_reads;
         match self.place().await? {
             Target::Database(database) if stale_reads => database.query_behind(statement).await,
@@ -183,14 +253,14 @@ impl Instance {
         }
     }
 
-    async fn execute(&mut self, statement: Statement) -> Result<u64> {
+    async fn execute_now(&mut self, statement: Statement) -> Result<u64> {
         match self.place().await? {
             Target::Database(database) => database.execute(statement).await,
             Target::Transaction(transaction) => transaction.execute(statement).await,
         }
     }
 
-    async fn batch(&mut self, statements: Vec<Statement>) -> Result<Vec<u64>> {
+    async fn batch_now(&mut self, statements: Vec<Statement>) -> Result<Vec<u64>> {
         match self.place().await? {
             Target::Database(database) => database.batch(statements).await,
             Target::Transaction(transaction) => transaction.batch(statements).await,
@@ -198,7 +268,7 @@ impl Instance {
     }
 
     /// Open the guest's transaction, a savepoint in a batch; its number.
-    async fn begin(&mut self) -> Result<u64> {
+    async fn begin_now(&mut self) -> Result<u64> {
         if self.guest {
             return Err(Error::Invalid("a transaction is open already; end it first".into()));
         }
@@ -219,13 +289,14 @@ impl Instance {
             Open::Guest(transaction) | Open::Begun(transaction)
                 if self.guest && self.begun == number =>
             {
+                self.waiting = true;
                 Ok(&mut **transaction)
             }
             _ => Err(Error::Finished),
         }
     }
 
-    async fn end(&mut self, number: u64, commit: bool) -> Result<()> {
+    async fn end_now(&mut self, number: u64, commit: bool) -> Result<()> {
         self.transaction(number)?;
         self.guest = false;
         if let Open::Begun(batch) = &mut self.open {
@@ -278,7 +349,14 @@ impl Capability for Sql {
     }
 
     fn instance(prepared: &Arc<Prepared>) -> Instance {
-        Instance { prepared: prepared.clone(), open: Open::Nothing, begun: 0, guest: false }
+        Instance {
+            prepared: prepared.clone(),
+            open: Open::Nothing,
+            begun: 0,
+            guest: false,
+            trouble: None,
+            waiting: false,
+        }
     }
 
     fn end_call(instance: &mut Instance) {

@@ -86,12 +86,16 @@ impl Lent {
         let Partition { topic, partition } = &self.partition;
         let first = batch.first().unwrap_or(batch.next);
         lease.state().call.caused_by(&format!("{topic}/{partition}/{first}"));
+        if let Some(database) = &mut lease.state().own.sql {
+            database.begin_call();
+        }
         let outcome = lease.consume(topic, *partition, batch.clone()).await;
         outcome.map_err(|error| {
             generation.note(&error);
-            match error.is_fault() {
-                true => Fault::Guest(error.to_string()),
-                false => Fault::Host(error.to_string()),
+            match trouble(lease) {
+                Some(trouble) => trouble,
+                None if error.is_fault() => Fault::Guest(error.to_string()),
+                None => Fault::Host(error.to_string()),
             }
         })
     }
@@ -100,7 +104,7 @@ impl Lent {
     async fn at_least_once(&mut self, batch: &Batch) -> Result<Verdict, Fault> {
         let (mut lease, generation) = self.lend().await?;
         let verdict = self.consume(&mut lease, &generation, batch).await?;
-        Ok(verdict.map(|()| Vec::new()))
+        Ok(judged(&mut lease, verdict)?.map(|()| Vec::new()))
     }
 
     /// What the call sends is kept back for the commit. After a trap it goes with the store.
@@ -112,7 +116,7 @@ impl Lent {
         producer.begin();
         let verdict = self.consume(&mut lease, &generation, batch).await?;
         let sent = lease.state().own.produce.as_mut().map(|producer| producer.take());
-        Ok(verdict.map(|()| sent.unwrap_or_default()))
+        Ok(judged(&mut lease, verdict)?.map(|()| sent.unwrap_or_default()))
     }
 
     /// One transaction of the plugin's database around the call. The instance is lent first and
@@ -125,12 +129,26 @@ impl Lent {
         let database = database(&mut lease, &generation)?;
         if let Err(failure) = verdict {
             database.rollback_batch().await.map_err(|error| Fault::Host(error.to_string()))?;
-            return Ok(Err(failure));
+            return judged(&mut lease, Err(failure)).map(|verdict| verdict.map(|()| Vec::new()));
         }
         let from = batch.first().unwrap_or(batch.next);
         store(database, &self.table().group, &self.partition, from, batch.next).await?;
         Ok(Ok(Vec::new()))
     }
+}
+
+/// A failure, unless the database failed first: that is no message's fault, and none goes to the
+/// dead letters for it.
+fn judged(lease: &mut Lease, verdict: Result<(), Failure>) -> Result<Result<(), Failure>, Fault> {
+    match (&verdict, trouble(lease)) {
+        (Err(_), Some(trouble)) => Err(trouble),
+        _ => Ok(verdict),
+    }
+}
+
+fn trouble(lease: &mut Lease) -> Option<Fault> {
+    let error = lease.state().own.sql.as_ref()?.trouble()?;
+    Some(Fault::Host(error.to_string()))
 }
 
 /// Commit the open transaction with the offset. Where its end is open the database tells how far

@@ -138,6 +138,7 @@ fn told(failure: Failure) -> Error {
         // Compiled for other tables: everything is as it should be when it runs again.
         Failure::Conflict | Failure::Stale => Error::Conflict,
         Failure::ReadOnly => Error::Unavailable("the database takes no changes now".into()),
+        Failure::CutOff => Error::CutOff,
         Failure::Unavailable(why) => Error::Unavailable(why.into()),
         Failure::Finished => Error::Finished,
         Failure::Refused => Error::Unavailable("the host cannot log in".into()),

@@ -93,6 +93,9 @@ impl Pool {
 
     /// A place for one more connection, if need be that of somebody's idle one.
     async fn place(&self) -> Result<OwnedSemaphorePermit> {
+        // Told before the look, so that what comes back behind it is not kept idle.
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let _waiting = Waiting(&self.waiting);
         if let Ok(place) = self.places.clone().try_acquire_owned() {
             return Ok(place);
         }
@@ -103,10 +106,7 @@ impl Pool {
         if let Some(oldest) = oldest {
             return Ok(oldest.place);
         }
-        self.waiting.fetch_add(1, Ordering::AcqRel);
-        let waiting = Waiting(&self.waiting);
         let place = self.places.clone().acquire_owned().await;
-        drop(waiting);
         place.map_err(|_| Error::Finished)
     }
 
@@ -243,10 +243,11 @@ impl Room {
             self.pool.end(connection.session).await;
         }
         let current = connection.schema == self.schema.load(Ordering::Acquire);
+        let mut idle = self.pool.idle();
         if cleaned && current && self.pool.waiting.load(Ordering::Acquire) == 0 {
             held.connection.idle_since = Instant::now();
             let Held { connection, place, .. } = held;
-            self.pool.idle().push(Idle { room: self.number, connection, place });
+            idle.push(Idle { room: self.number, connection, place });
         }
     }
 }

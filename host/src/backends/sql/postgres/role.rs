@@ -121,11 +121,13 @@ impl Role {
                     EXISTS (SELECT FROM pg_namespace WHERE nspname <> $1
                             AND nspname !~ '^pg_(toast_)?temp_'
                             AND has_schema_privilege(oid, 'CREATE')),
-                    to_regclass($2) IS NOT NULL AND has_schema_privilege($1, 'CREATE')
+                    EXISTS (SELECT FROM pg_class JOIN pg_namespace ON relnamespace = pg_namespace.oid
+                            WHERE nspname = $1 AND relname = '_trellis_migrations'
+                            AND has_schema_privilege(relnamespace, 'CREATE')
+                            AND has_table_privilege(pg_class.oid, 'INSERT'))
              FROM pg_roles WHERE rolname = current_user",
         )
         .bind(&self.schema)
-        .bind(format!("{}._trellis_migrations", quoted(&self.schema)))
         .fetch_one(connection)
         .await
         .map_err(|error| failure(&error))?;

@@ -144,13 +144,18 @@ impl Open {
         outcome
     }
 
+    /// End it in one of two ways. What the server answers to that ends it, an error too.
+    async fn close(&mut self, sql: &str) -> Result<()> {
+        let taken = self.sound()?;
+        let outcome = taken.connection()?.run(sql).await;
+        let inside = !taken.connection()?.is_sound();
+        taken.inside(inside);
+        outcome
+    }
+
     /// See [`Transaction::commit`].
     pub async fn commit(mut self) -> Result<()> {
-        self.sound()?;
-        self.run("COMMIT").await?;
-        if let Some(taken) = &mut self.taken {
-            taken.inside(false);
-        }
+        self.close("COMMIT").await?;
         if self.defines {
             self.room.redefined();
         }
@@ -250,11 +255,8 @@ impl Transaction for Open {
 
     fn rollback(mut self: Box<Self>) -> BoxFuture<'static, Result<()>> {
         async move {
-            if self.sound().is_ok() && self.run("ROLLBACK").await.is_ok() {
-                if let Some(taken) = &mut self.taken {
-                    taken.inside(false);
-                }
-            }
+            // A connection that fails here is closed, and the server forgets them all the same.
+            let _ = self.close("ROLLBACK").await;
             Ok(())
         }
         .boxed()

@@ -45,10 +45,10 @@ async fn columns_of_every_type_take_values_and_give_them_back() {
         let insert = with("INSERT INTO v VALUES ($1)", [given.clone()]);
         assert_eq!(database.execute(insert).await, Ok(1), "{kind}");
         assert_eq!(one(&database, "SELECT v FROM v").await, Ok(kept.clone()), "{kind}");
-        // What was read finds it again, and can be written back.
-        let found =
-            with("UPDATE v SET v = $1 WHERE $2 IS NOT DISTINCT FROM v OR TRUE", [kept, given]);
-        assert_eq!(database.execute(found).await, Ok(1), "{kind}");
+        // What was read can be written back.
+        let write = with("UPDATE v SET v = $1", [kept.clone()]);
+        assert_eq!(database.execute(write).await, Ok(1), "{kind}");
+        assert_eq!(one(&database, "SELECT v FROM v").await, Ok(kept), "{kind}");
         database.execute(with("INSERT INTO v VALUES ($1)", [Value::Null])).await.unwrap();
         database.execute(on("DROP TABLE v")).await.unwrap();
     }
