@@ -16,8 +16,6 @@ use std::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::backends::{log, sql};
-
 use super::{
     Check, Watch,
     folder::Folder,
@@ -26,6 +24,7 @@ use super::{
     status::Status,
     swap::Shared,
 };
+use crate::backends::{log, sql};
 
 /// Failures that pass by themselves, a database that is away for example, are tried again after
 /// this time, doubled each time ...

@@ -106,10 +106,11 @@ impl Postgres {
 
 impl KeyValue for Postgres {
     fn store(&self, namespace: Namespace<'_>) -> Arc<dyn Store> {
-        // No plugin has an empty name.
+        // No plugin has such names.
         let (plugin, store) = match namespace {
             Namespace::Own { plugin, store } => (plugin, store),
             Namespace::Shared(store) => ("", store),
+            Namespace::Host(store) => ("*", store),
         };
         let (plugin, store) = (plugin.to_owned(), store.to_owned());
         Arc::new(Room { server: self.server.clone(), plugin, store })
@@ -143,7 +144,7 @@ fn failed(error: sqlx::Error) -> Error {
 }
 
 /// Run a statement again that met another one.
-async fn patient<T>(mut run: impl AsyncFnMut() -> sqlx::Result<T>) -> Result<T> {
+async fn patient<'a, T>(run: impl Fn() -> BoxFuture<'a, sqlx::Result<T>>) -> Result<T> {
     let mut again = 0;
     loop {
         match run().await {
@@ -194,15 +195,10 @@ impl Room {
         }
         let (digests, rest): (Vec<_>, Vec<_>) = sorted.into_iter().unzip();
         let (keys, values): (Vec<_>, Vec<_>) = rest.into_iter().unzip();
-        patient(async || {
-            sqlx::query(SET)
-                .bind(&self.plugin)
-                .bind(&self.store)
-                .bind(&digests)
-                .bind(&keys)
-                .bind(&values)
-                .execute(self.server.own())
-                .await
+        let (digests, keys, values) = (&digests, &keys, &values);
+        patient(|| {
+            let set = sqlx::query(SET).bind(&self.plugin).bind(&self.store);
+            set.bind(digests).bind(keys).bind(values).execute(self.server.own()).boxed()
         })
         .await
         .map(drop)
@@ -215,9 +211,10 @@ impl Room {
         }
         keys.iter().try_for_each(|key| check_key(key))?;
         let digests: Vec<Vec<u8>> = keys.iter().map(|key| digest(key)).collect();
-        patient(async || {
-            let delete = sqlx::query(DELETE).bind(&self.plugin).bind(&self.store).bind(&digests);
-            delete.execute(self.server.own()).await
+        let digests = &digests;
+        patient(|| {
+            let delete = sqlx::query(DELETE).bind(&self.plugin).bind(&self.store).bind(digests);
+            delete.execute(self.server.own()).boxed()
         })
         .await
         .map(drop)
