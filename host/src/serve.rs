@@ -24,7 +24,7 @@ use crate::{
     capabilities::Capabilities,
     nodes::{Nodes, State, node::Addresses},
     observe::{self, Observe},
-    plugins::{Check, Plugins, folder::Folder, load::Loader},
+    plugins::{Check, Plugins, Versions, folder::Folder, load::Loader},
     runtime::{Runtime, cache::Cache},
     settings::{Loaded, Settings},
     triggers::{
@@ -152,7 +152,9 @@ impl House {
             anyhow::anyhow!("{error:#}\nhint: {hint}")
         })?;
         let loader = loader(settings, &backends, data).await?;
-        let plugins = Plugins::new(loader, checks(), stop.clone());
+        let versions = Versions::open(data.join("versions"), settings.versions.clone())
+            .context("earlier versions cannot be kept")?;
+        let plugins = Plugins::new(loader, versions, checks(), stop.clone());
         let folder = Folder::open(settings.host.plugins.clone())?;
         let http = http::Settings {
             max_connections: settings.http.max_connections.min(max_connections()),
@@ -186,18 +188,17 @@ fn sources(
     nodes: Arc<Nodes>,
     state: watch::Receiver<State>,
 ) -> admin::Sources {
-    let (statuses, gauges) = (plugins.clone(), plugins.clone());
+    let (statuses, details, numbers) = (plugins.clone(), plugins.clone(), plugins.clone());
     let metrics = observe.metrics.clone();
     admin::Sources {
         plugins: Arc::new(move || statuses.status()),
         nodes,
+        plugin: Arc::new(move |name| details.detail(name)),
+        order: orderer(plugins.clone()),
         log: backends.log.clone(),
         replay: replayer(replays),
         logs: observe.logs.clone(),
-        metrics: Arc::new(move || {
-            gauges.write_gauges();
-            metrics.render()
-        }),
+        metrics: Arc::new(move || metrics.render(|| numbers.write_numbers())),
         state,
     }
 }
@@ -215,6 +216,14 @@ fn nodes(
     let statuses = plugins.clone();
     let statuses = move || statuses.status();
     Nodes::new(&*backends.keyvalue, settings.nodes.clone(), addresses, statuses, state.clone())
+}
+
+/// Lets the admin API order what is to be done with plugins.
+fn orderer(plugins: Plugins) -> admin::Orderer {
+    Arc::new(move |plugin, order| {
+        let (plugins, plugin) = (plugins.clone(), plugin.to_owned());
+        Box::pin(async move { plugins.order(&plugin, order).await })
+    })
 }
 
 /// Lets the admin API move groups, which takes the consumers that read for them.

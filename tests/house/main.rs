@@ -26,4 +26,5 @@ mod secrets;
 mod start;
 mod storage;
 mod support;
+mod versions;
 mod walk;

@@ -4,6 +4,9 @@
 //!  GET  /healthz  /readyz  /metrics                 without a token, for probes and Prometheus
 //!  GET  /api/plugins  /api/plugins/{name}           what is installed and how it is
 //!  GET  /api/nodes                                  the hosts that share the backends
+//!  POST /api/plugins/{name}/rollback                put an earlier version back
+//!  POST /api/plugins/{name}/split                   give a candidate a part of the requests
+//!  POST /api/plugins/{name}/reload                  try its file again
 //!  GET  /api/logs?follow=true&plugin=NAME&last=100  log lines, one JSON object a line
 //!  GET  /api/topics                                 all topics with their partitions
 //!  POST /api/topics/{topic}                         create, with its settings
@@ -32,7 +35,7 @@ use crate::{
     backends::log::{self, Log, Start},
     nodes::{Nodes, State},
     observe::Logs,
-    plugins::Status,
+    plugins::{Order, Refused, Status},
 };
 
 mod error;
@@ -41,7 +44,7 @@ mod lines;
 mod logs;
 mod nodes;
 mod origin;
-mod plugins;
+pub mod plugins;
 pub mod ports;
 mod server;
 #[cfg(test)]
@@ -80,6 +83,13 @@ impl Default for Settings {
 pub type Replayer =
     Arc<dyn Fn(&str, &str, Start) -> BoxFuture<'static, Result<(), Unmoved>> + Send + Sync>;
 
+/// Tells how the plugin of this name is, with its versions; `None` when it is not installed.
+pub type Detailer = Arc<dyn Fn(&str) -> Option<Status> + Send + Sync>;
+
+/// Carries an order out, for the plugin of this name; how the plugin is then.
+pub type Orderer =
+    Arc<dyn Fn(&str, Order) -> BoxFuture<'static, Result<Status, Refused>> + Send + Sync>;
+
 /// Why a group was not moved.
 #[derive(Debug, thiserror::Error)]
 pub enum Unmoved {
@@ -98,6 +108,10 @@ pub struct Sources {
     pub plugins: Arc<dyn Fn() -> Vec<Status> + Send + Sync>,
     /// The hosts that share the backends.
     pub nodes: Arc<Nodes>,
+    /// How one plugin is, with its versions.
+    pub plugin: Detailer,
+    /// Does something with a plugin.
+    pub order: Orderer,
     /// The topics.
     pub log: Arc<dyn Log>,
     /// Moves a group to another place in a topic.
@@ -143,6 +157,9 @@ fn router(host: Host) -> Router {
         .route("/api/plugins", routing::get(plugins::list))
         .route("/api/plugins/{name}", routing::get(plugins::one))
         .route("/api/nodes", routing::get(nodes::list))
+        .route("/api/plugins/{name}/rollback", routing::post(plugins::roll_back))
+        .route("/api/plugins/{name}/split", routing::post(plugins::split))
+        .route("/api/plugins/{name}/reload", routing::post(plugins::reload))
         .route("/api/logs", routing::get(logs::lines))
         .route("/api/topics", routing::get(topics::list))
         .route("/api/topics/{topic}", routing::post(topics::create))

@@ -11,7 +11,10 @@ use super::*;
 use crate::{
     backends::{keyvalue, log::embedded::Embedded},
     nodes::{self, State, node::Addresses},
-    plugins::status,
+    plugins::{
+        status::{self, Split},
+        versions::Unfound,
+    },
 };
 
 /// The API over a real socket and a real log.
@@ -36,6 +39,11 @@ impl Api {
         let (state, is_in) = watch::channel(State::Starting);
         let sources = Sources {
             plugins: Arc::new(|| vec![tracker()]),
+            plugin: Arc::new(|name| (name == "tracker").then(tracker)),
+            order: Arc::new(|plugin, order| {
+                let plugin = plugin.to_owned();
+                async move { ordered(&plugin, order).await }.boxed()
+            }),
             replay: {
                 let log = log.clone();
                 Arc::new(move |group, topic, to| {
@@ -114,9 +122,45 @@ fn tracker() -> Status {
         memory: 0,
         calls: 0,
         faults: 0,
+        errors: 0,
+        reverts: 0,
+        split: None,
+        versions: Vec::new(),
         since_ms: 0,
         file: None,
     }
+}
+
+/// Carries out what is ordered of the tracker in its own way.
+async fn ordered(plugin: &str, order: Order) -> Result<Status, Refused> {
+    let plugin = plugin.to_owned();
+    match order {
+        _ if plugin != "tracker" => Err(Refused::Unknown(plugin)),
+        Order::Rollback { to: None } => {
+            Err(Refused::Unfound { plugin, unfound: Unfound::NoEarlier })
+        }
+        Order::Rollback { to: Some(to) } => Ok(Status { version: Some(to), ..tracker() }),
+        Order::Split(weights) => {
+            Ok(Status { split: Some(Split { weights, generation: None }), ..tracker() })
+        }
+        Order::Reload => Err(Refused::Failed("it is broken\nhint: mend it".into())),
+    }
+}
+
+#[tokio::test]
+async fn orders_are_passed_on_and_their_errors_are_explained() {
+    let api = Api::start().await;
+    let to = api.post("/api/plugins/tracker/rollback", "{\"to\":\"0.9\"}").await;
+    assert!(to.starts_with("200 ") && to.contains("\"version\":\"0.9\""), "{to}");
+    let split = api.post("/api/plugins/tracker/split", "{\"live\":95,\"candidate\":5}").await;
+    assert!(
+        split.contains(r#""split":{"weights":{"live":95,"candidate":5},"generation":null}"#),
+        "{split}"
+    );
+    insta::assert_snapshot!(api.post("/api/plugins/tracker/rollback", "{}").await, @r#"409 {"error":"plugin `tracker`: no earlier version of it is kept","hint":"`trellis plugins tracker` shows the versions that are kept"}"#);
+    insta::assert_snapshot!(api.post("/api/plugins/trakcer/rollback", "{}").await, @r#"404 {"error":"plugin `trakcer` is not installed","hint":"installed are `tracker`"}"#);
+    insta::assert_snapshot!(api.post("/api/plugins/tracker/split", "{\"live\":95}").await, @r#"400 {"error":"the key `candidate` is missing","hint":"add `candidate = ...`"}"#);
+    insta::assert_snapshot!(api.post("/api/plugins/tracker/reload", "").await, @r#"409 {"error":"it is broken","hint":"mend it"}"#);
 }
 
 #[tokio::test]

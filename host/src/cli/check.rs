@@ -95,7 +95,7 @@ async fn check(
     if unknown {
         return Ok(report);
     }
-    match loader.compile(component, source).await {
+    match loader.compile(component, &source.wasm).await {
         Ok(Loaded { mut blueprint, .. }) if report.refusals.is_empty() => {
             if let (true, Some(sql)) = (on_a_server, &mut blueprint.manifest.needs.sql) {
                 // They are written for a database that is not tried here.

@@ -55,6 +55,16 @@ impl Client {
         read(self.refused(response).await?).await
     }
 
+    /// Have something done; how things are then.
+    pub(super) async fn order<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> anyhow::Result<T> {
+        let response = self.send(Method::POST, path, serde_json::to_vec(body)?.into()).await?;
+        read(self.refused(response).await?).await
+    }
+
     /// Send a value; whatever the answer is, it is not looked at.
     pub(super) async fn post<B: Serialize>(&self, path: &str, body: &B) -> anyhow::Result<()> {
         let response = self.send(Method::POST, path, serde_json::to_vec(body)?.into()).await?;

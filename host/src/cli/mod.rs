@@ -1,7 +1,8 @@
 //! The commands: one file each, with its arguments and what it does.
 //!
-//! `serve`, `dev`, `build` and `check` do their work in this process; `plugins`, `nodes`,
-//! `logs` and `topics` ask a running host through its admin API. What people read goes to standard output,
+//! `serve`, `dev`, `build` and `check` do their work in this process; `plugins`, `rollback`,
+//! `split`, `reload`, `nodes`, `logs` and `topics` ask a running host through its admin API. What
+//! people read goes to standard output,
 //! as text or with `--json` as JSON; errors and progress go to standard error.
 
 use std::{
@@ -21,7 +22,10 @@ mod logs;
 mod nodes;
 mod output;
 mod plugins;
+mod reload;
+mod rollback;
 mod serve;
+mod split;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -46,6 +50,7 @@ Examples:
   trellis build plugins --out out        every plugin below `plugins`
   trellis check out/tracker.wasm         what it is and why it would be refused
   trellis plugins                        what a running host serves
+  trellis rollback tracker               the version before serves again
   trellis topics consume events --follow";
 
 /// Flags of every command.
@@ -86,6 +91,9 @@ enum Command {
     Build(build::Arguments),
     Check(check::Arguments),
     Plugins(plugins::Arguments),
+    Rollback(rollback::Arguments),
+    Split(split::Arguments),
+    Reload(reload::Arguments),
     Nodes(nodes::Arguments),
     Logs(logs::Arguments),
     Topics(topics::Arguments),
@@ -101,6 +109,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Build(arguments) => build::run(arguments, &output),
         Command::Check(arguments) => check::run(arguments, &output),
         Command::Plugins(arguments) => asking(plugins::run(arguments, &output)),
+        Command::Rollback(arguments) => asking(rollback::run(arguments, &output)),
+        Command::Split(arguments) => asking(split::run(arguments, &output)),
+        Command::Reload(arguments) => asking(reload::run(arguments, &output)),
         Command::Nodes(arguments) => asking(nodes::run(arguments, &output)),
         Command::Logs(arguments) => asking(logs::run(arguments, &output)),
         Command::Topics(arguments) => asking(topics::run(arguments, &output)),

@@ -8,7 +8,11 @@ use super::{
     output::{Output, Style, columns, needs, time},
 };
 use crate::{
-    plugins::{Status, status::State},
+    plugins::{
+        Status,
+        status::{Split, State, Version, VersionState},
+        versions::short,
+    },
     quantity::Bytes,
 };
 
@@ -17,7 +21,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   trellis plugins                 all of them
-  trellis plugins tracker         one with its routes, topics and needs
+  trellis plugins tracker         one with its routes, topics, needs and versions
   trellis plugins --json          for programs")]
 pub(super) struct Arguments {
     /// One plugin, with all that is known about it
@@ -73,7 +77,10 @@ pub(super) fn listing(statuses: &[Status], style: Style) -> String {
     for (line, status) in lines.zip(statuses) {
         text += &format!("{}\n", paint(line, status.state, style));
         if let Some(reason) = &status.reason {
-            text += &reason.lines().map(|line| format!("  {line}\n")).collect::<String>();
+            text += &indented(reason);
+        }
+        if let Some(split) = &status.split {
+            text += &indented(&described(split));
         }
     }
     text
@@ -90,6 +97,7 @@ pub(super) fn details(status: &Status, style: Style) -> String {
         ("since", time(i64::try_from(status.since_ms).unwrap_or(i64::MAX))),
         ("file", or_dash(status.file.as_ref())),
         ("digest", or_dash(status.digest.as_ref())),
+        ("split", or_dash(status.split.as_ref().map(described))),
         ("routes", list(&status.routes)),
         ("consumes", list(&status.consumes)),
         ("needs", list(&needs(&status.needs))),
@@ -97,8 +105,80 @@ pub(super) fn details(status: &Status, style: Style) -> String {
         ("memory", mebibytes(status.memory)),
         ("calls", status.calls.to_string()),
         ("faults", status.faults.to_string()),
+        ("errors", status.errors.to_string()),
+        ("reverts", status.reverts.to_string()),
     ];
-    columns(&rows.map(|(name, value)| vec![name.to_owned(), value]))
+    let rows = columns(&rows.map(|(name, value)| vec![name.to_owned(), value]));
+    if status.versions.is_empty() { rows } else { rows + "\n" + &versions(status, style) }
+}
+
+/// A line a version, and below the reason of one that was taken back.
+fn versions(status: &Status, style: Style) -> String {
+    let heading =
+        ["VERSION", "DIGEST", "STATE", "GENERATION", "WEIGHT", "LOADED", "CALLS", "ERRORS"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    rows.extend(status.versions.iter().map(|version| {
+        let loaded = |what: u64| version.generation.map(|_| what);
+        vec![
+            or_dash(version.version.as_ref()),
+            short(&version.digest).to_owned(),
+            version.state.as_str().to_owned(),
+            or_dash(version.generation),
+            or_dash(version.generation.map(|_| percent(version.weight))),
+            time(i64::try_from(version.loaded_ms).unwrap_or(i64::MAX)),
+            or_dash(loaded(version.calls)),
+            or_dash(loaded(version.errors)),
+        ]
+    }));
+    let table = columns(&rows);
+    let mut lines = table.lines();
+    let mut text = style.dim(lines.next().unwrap_or_default()) + "\n";
+    for (line, version) in lines.zip(&status.versions) {
+        text += &format!("{}\n", paint_version(line, version, style));
+        // The plugin's own reason stands above.
+        let own = version.reason.as_ref().filter(|own| Some(*own) != status.reason.as_ref());
+        text += &own.map_or_else(String::new, |reason| indented(reason));
+    }
+    text
+}
+
+fn paint_version(line: &str, version: &Version, style: Style) -> String {
+    match version.state {
+        VersionState::Live => line.to_owned(),
+        VersionState::Canary | VersionState::Draining => style.yellow(line),
+        VersionState::Kept => style.dim(line),
+        VersionState::Refused => style.red(line),
+    }
+}
+
+/// A split in words.
+pub(super) fn described(split: &Split) -> String {
+    let part = percent(split.weights.share());
+    match split.generation {
+        Some(generation) => format!("generation {generation} is a candidate with {part}"),
+        None => format!("the next version that is dropped gets {part}"),
+    }
+}
+
+fn percent(part: f64) -> String {
+    let text = format!("{:.3}", part * 100.0);
+    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+/// Which version serves, as one line.
+pub(super) fn serving(status: &Status) -> String {
+    let live = status.versions.iter().find(|version| version.state == VersionState::Live);
+    let digest = live.map_or("-", |live| short(&live.digest));
+    format!(
+        "plugin `{}`: version {} ({digest}) serves as generation {}",
+        status.name,
+        or_dash(status.version.as_ref()),
+        or_dash(status.generation)
+    )
 }
 
 fn paint(text: &str, state: State, style: Style) -> String {

@@ -9,7 +9,10 @@ use crate::{
     manifest::Problem,
     nodes::{Node, Plugin, State as Stage, node::Addresses},
     observe::logs::Line,
-    plugins::{Status, status::State},
+    plugins::{
+        Status, Weights,
+        status::{Split, State, Version, VersionState},
+    },
 };
 
 const PLAIN: Style = Style(false);
@@ -39,6 +42,10 @@ fn status(name: &str, state: State) -> Status {
         memory: 3 << 20,
         calls: 12_000,
         faults: 1,
+        errors: 2,
+        reverts: 0,
+        split: None,
+        versions: Vec::new(),
         since_ms: 1_767_225_600_000,
         file: Some("plugins/tracker.wasm".into()),
     }
@@ -57,15 +64,18 @@ fn help_shows_every_command_with_examples() {
     Usage: trellis [OPTIONS] <COMMAND>
 
     Commands:
-      dev      Build the plugins of a directory, serve them, and build again what is saved
-      serve    Run the plugins of a directory, and follow it as files come and go
-      build    Build plugins: one file each, with its manifest inside
-      check    Show what a component is and whether a host would refuse it
-      plugins  Show the plugins of a running host
-      nodes    Show the hosts that share their backends with a running host
-      logs     Show what a running host and its plugins wrote
-      topics   Look into topics, write to them, move their readers
-      help     Print this message or the help of the given subcommand(s)
+      dev       Build the plugins of a directory, serve them, and build again what is saved
+      serve     Run the plugins of a directory, and follow it as files come and go
+      build     Build plugins: one file each, with its manifest inside
+      check     Show what a component is and whether a host would refuse it
+      plugins   Show the plugins of a running host
+      rollback  Put an earlier version of a plugin back
+      split     Give a new version of a plugin a part of its requests
+      reload    Load the file of a plugin again, also where the host took its version back
+      nodes     Show the hosts that share their backends with a running host
+      logs      Show what a running host and its plugins wrote
+      topics    Look into topics, write to them, move their readers
+      help      Print this message or the help of the given subcommand(s)
 
     Options:
           --json          Print JSON instead of text
@@ -80,6 +90,7 @@ fn help_shows_every_command_with_examples() {
       trellis build plugins --out out        every plugin below `plugins`
       trellis check out/tracker.wasm         what it is and why it would be refused
       trellis plugins                        what a running host serves
+      trellis rollback tracker               the version before serves again
       trellis topics consume events --follow
     "#);
 }
@@ -201,6 +212,7 @@ fn a_plugin_is_shown_with_everything_about_it() {
     since       2026-01-01T00:00:00.000Z
     file        plugins/tracker.wasm
     digest      abc
+    split       -
     routes      /t/{*path}
     consumes    -
     needs       produce {"topics":["raw"]}
@@ -208,6 +220,45 @@ fn a_plugin_is_shown_with_everything_about_it() {
     memory      3MiB
     calls       12000
     faults      1
+    errors      2
+    reverts     0
+    "#);
+}
+
+#[test]
+fn a_plugin_is_shown_with_its_versions() {
+    let version = |state, generation: Option<u64>, weight, reason: Option<&str>| Version {
+        digest: "0123456789abcdef".into(),
+        state,
+        reason: reason.map(str::to_owned),
+        version: generation.map(|generation| format!("1.{generation}")),
+        loaded_ms: 1_767_225_600_000,
+        generation,
+        weight,
+        calls: 1000,
+        errors: 3,
+    };
+    let shown = Status {
+        split: Some(Split { weights: Weights { live: 19, candidate: 1 }, generation: Some(4) }),
+        versions: vec![
+            version(VersionState::Canary, Some(4), 0.05, None),
+            version(VersionState::Live, Some(3), 0.95, None),
+            version(VersionState::Draining, Some(2), 0.0, None),
+            version(VersionState::Refused, None, 0.0, Some("it failed\nhint: mend it")),
+        ],
+        ..status("tracker", State::Live)
+    };
+    let text = plugins::details(&shown, PLAIN);
+    assert!(text.contains("\nsplit       generation 4 is a candidate with 5%\n"), "{text}");
+    let table = text.split_once("\n\n").unwrap().1;
+    insta::assert_snapshot!(table, @r#"
+    VERSION  DIGEST        STATE     GENERATION  WEIGHT  LOADED                    CALLS  ERRORS
+    1.4      0123456789ab  canary    4           5%      2026-01-01T00:00:00.000Z  1000   3
+    1.3      0123456789ab  live      3           95%     2026-01-01T00:00:00.000Z  1000   3
+    1.2      0123456789ab  draining  2           0%      2026-01-01T00:00:00.000Z  1000   3
+    -        0123456789ab  refused   -           -       2026-01-01T00:00:00.000Z  -      -
+      it failed
+      hint: mend it
     "#);
 }
 

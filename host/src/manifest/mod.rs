@@ -24,7 +24,7 @@ mod tests;
 
 pub use check::{check, check_rate_limit, is_name};
 pub use problem::Problem;
-pub use read::{read, read_embedded, read_file};
+pub use read::{read, read_embedded, read_file, read_sidecar, read_text};
 
 /// A plugin as its manifest describes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

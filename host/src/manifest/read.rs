@@ -44,36 +44,44 @@ fn migrations_fault(message: String, hint: &str) -> Fault {
     Fault::new(["needs", "sql", "migrations"].map(Step::from), message, hint)
 }
 
-fn text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let length = File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
-    if length as u64 > MAX_FILE {
-        return Err(io::Error::other(format!("it is larger than {MAX_FILE} bytes")));
-    }
-    Ok(text)
-}
-
-/// Read a manifest file with what it refers to: the directory of its migrations is looked for
-/// beside it, and their texts take its place.
-pub fn read_file(path: &Path) -> Result<Manifest, Problem> {
-    let file = path.display().to_string();
-    let text = text(path).map_err(|error| Problem {
-        file: file.clone(),
+/// The text of a manifest file.
+pub fn read_text(path: &Path) -> Result<String, Problem> {
+    let read = || {
+        let mut text = String::new();
+        let length = File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
+        match length as u64 > MAX_FILE {
+            true => Err(io::Error::other(format!("it is larger than {MAX_FILE} bytes"))),
+            false => Ok(text),
+        }
+    };
+    read().map_err(|error| Problem {
+        file: path.display().to_string(),
         message: format!("the manifest cannot be read: {error}"),
         hint: None,
         place: None,
-    })?;
-    let mut manifest = read(&text, &file)?;
+    })
+}
+
+/// Read the text of a manifest file with what it refers to: the directory of its migrations is
+/// looked for beside the file, and their texts take its place.
+pub fn read_sidecar(text: &str, path: &Path) -> Result<Manifest, Problem> {
+    let file = path.display().to_string();
+    let mut manifest = read(text, &file)?;
     if let Some(migrations) = manifest.needs.sql.as_mut().and_then(|sql| sql.migrations.as_mut()) {
         let base = path.parent().unwrap_or(Path::new("."));
         let texts = migrations.inline(base).map_err(|error| {
             let hint = "name a directory of `.sql` files beside the manifest";
             let fault = migrations_fault(error.to_string(), hint);
-            Problem::locate(fault, &text, &file)
+            Problem::locate(fault, text, &file)
         })?;
         *migrations = Migrations::Inline(texts);
     }
     Ok(manifest)
+}
+
+/// Read a manifest file: its text, and what that refers to.
+pub fn read_file(path: &Path) -> Result<Manifest, Problem> {
+    read_sidecar(&read_text(path)?, path)
 }
 
 impl Manifest {

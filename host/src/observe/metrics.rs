@@ -77,16 +77,36 @@ pub const NAMES: &[(&str, Kind, &str)] = &[
     ),
     ("trellis_plugin_state", Gauge, "1 for the state a plugin is in, by plugin and state."),
     (
+        "trellis_plugin_reverts_total",
+        Counter,
+        "Versions that the host took back by itself, by plugin.",
+    ),
+    (
+        "trellis_plugin_weight",
+        Gauge,
+        "The part of the requests that a generation gets, from 0 to 1, by plugin and generation.",
+    ),
+    ("trellis_plugin_calls_total", Counter, "Calls that were begun, by plugin and generation."),
+    (
+        "trellis_plugin_errors_total",
+        Counter,
+        "Calls that failed: without an answer, or with an error of the server; by plugin and generation.",
+    ),
+    (
         "trellis_plugin_instances",
         Gauge,
-        "Instances of the live generation, by plugin and state: idle or lent.",
+        "Instances, by plugin, generation and state: idle or lent.",
     ),
     (
         "trellis_plugin_memory_bytes",
         Gauge,
-        "Linear memory of the live generation's instances, by plugin.",
+        "Linear memory of the instances, by plugin and generation.",
     ),
-    ("trellis_call_errors_total", Counter, "Calls that gave no answer, by plugin and kind."),
+    (
+        "trellis_call_errors_total",
+        Counter,
+        "Calls that gave no answer, by plugin, generation and kind.",
+    ),
     (
         "trellis_process_cpu_milliseconds_total",
         Counter,
@@ -177,10 +197,16 @@ impl Metrics {
         Some(Self(handle))
     }
 
-    /// All of them in the text format of Prometheus.
-    pub fn render(&self) -> String {
+    /// All of them in the text format of Prometheus, and those that `write` writes: these are
+    /// there for this once, so that what is gone leaves nothing behind. No name may be in both.
+    pub fn render(&self, write: impl FnOnce()) -> String {
         process::write();
-        self.0.render()
+        let once = builder().build_recorder();
+        metrics::with_local_recorder(&once, || {
+            describe();
+            write();
+        });
+        self.0.render() + &once.handle().render()
     }
 
     /// Keep distributions small until dropped; the caller spawns and aborts it.
@@ -247,6 +273,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_for_once_is_not_there_the_next_time() {
+        let metrics = Metrics(builder().build_recorder().handle());
+        let number = || metrics::gauge!("trellis_plugin_weight", "plugin" => "p").set(1.0);
+        let shown = metrics.render(number);
+        assert!(shown.ends_with("trellis_plugin_weight{plugin=\"p\"} 1\n\n"), "{shown}");
+        assert_eq!(metrics.render(|| ()), "");
+    }
+
+    #[test]
     fn numbers_are_shown_with_their_meaning_and_times_as_distributions() {
         let recorder = builder().build_recorder();
         metrics::with_local_recorder(&recorder, || {
@@ -257,7 +292,7 @@ mod tests {
         });
         let shown = recorder.handle().render();
         for line in [
-            "# HELP trellis_call_errors_total Calls that gave no answer, by plugin and kind.",
+            "# HELP trellis_call_errors_total Calls that gave no answer, by plugin, generation and kind.",
             "trellis_call_errors_total{plugin=\"p\",kind=\"trap\"} 2",
             "# TYPE trellis_http_request_seconds histogram",
             "trellis_http_request_seconds_bucket{plugin=\"p\",le=\"0.0025\"} 0",

@@ -4,17 +4,17 @@
 //! tried change together.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
 };
 
 use super::{
-    Generation,
+    Canary, Generation,
     claims::Claims,
     folder::{Difference, Source},
-    status::{State, Status},
+    status::{Split, State, Status, Version, VersionState, Weights},
 };
 
 /// Every file, by path.
@@ -38,9 +38,20 @@ pub(super) struct Entry {
     busy: bool,
     /// The number of the last attempt.
     number: u64,
+    /// What serves.
     pub(super) live: Option<Arc<Generation>>,
+    /// What gets a part of the requests.
+    pub(super) canary: Option<Arc<Canary>>,
+    /// What ends its calls.
+    draining: Vec<Arc<Generation>>,
     pub(super) failure: Option<String>,
     pub(super) since_ms: u64,
+    /// How often the host went back by itself.
+    pub(super) reverts: u64,
+    /// Whether the next attempt is an operator's, who knows that the version was taken back.
+    insisted: bool,
+    /// What the host itself has put there and has not been told of by the directory yet.
+    restored: Option<Source>,
 }
 
 /// What to try next for a file.
@@ -57,6 +68,9 @@ impl Entries {
         let mut idle = Vec::new();
         for (path, source) in difference {
             let entry = self.files.entry(path.clone()).or_default();
+            if entry.is_ours(source.as_ref()) {
+                continue;
+            }
             entry.wanted = source;
             if entry.take_up() {
                 idle.push(path);
@@ -101,6 +115,58 @@ impl Entries {
         Some(entry.number)
     }
 
+    /// The number for one more generation of a file that somebody follows.
+    pub(super) fn next_number(&mut self, path: &Path) -> u64 {
+        let Some(entry) = self.files.get_mut(path) else { return 1 };
+        entry.number += 1;
+        entry.number
+    }
+
+    /// Try a file again because an operator wants it. Whether somebody must follow it now.
+    pub(super) fn insist(&mut self, path: &Path) -> bool {
+        if let Some(entry) = self.files.get_mut(path) {
+            entry.insisted = true;
+        }
+        self.try_again(path)
+    }
+
+    /// Whether this attempt is the one that an operator wants.
+    pub(super) fn take_insistence(&mut self, path: &Path) -> bool {
+        self.files.get_mut(path).is_some_and(|entry| std::mem::take(&mut entry.insisted))
+    }
+
+    /// The host has put this there, and it serves.
+    pub(super) fn put_back(&mut self, path: &Path, source: Source) {
+        let Some(entry) = self.files.get_mut(path) else { return };
+        entry.wanted = Some(source.clone());
+        entry.tried = Some(entry.wanted.clone());
+        entry.restored = Some(source);
+        entry.failure = None;
+    }
+
+    /// A generation ends its calls, or has ended them.
+    pub(super) fn drains(&mut self, path: &Path, generation: &Arc<Generation>, ended: bool) {
+        let Some(entry) = self.files.get_mut(path) else { return };
+        match ended {
+            true => entry.draining.retain(|other| !Arc::ptr_eq(other, generation)),
+            false => entry.draining.push(generation.clone()),
+        }
+    }
+
+    /// The file of a plugin: the one it serves from, else the one that has its name.
+    pub(super) fn named(&self, plugin: &str) -> Option<(&PathBuf, &Entry)> {
+        let serves = |(_, entry): &(&PathBuf, &Entry)| {
+            entry.live.as_ref().is_some_and(|live| *live.plugin == *plugin)
+        };
+        let named = |(path, entry): &(&PathBuf, &Entry)| entry.name(path) == plugin;
+        self.files.iter().find(serves).or_else(|| self.files.iter().find(named))
+    }
+
+    /// Whether nobody follows a file.
+    pub(super) fn is_idle(&self, path: &Path) -> bool {
+        self.files.get(path).is_none_or(|entry| !entry.busy)
+    }
+
     /// Try this file again though it has not changed. Whether somebody must follow it now.
     pub(super) fn try_again(&mut self, path: &Path) -> bool {
         let Some(entry) = self.files.get_mut(path) else { return false };
@@ -111,14 +177,23 @@ impl Entries {
     /// After an attempt: what serves now keeps its claims, the rest is free. Answers the files
     /// that somebody must follow now, because they waited for it.
     pub(super) fn settle(&mut self, path: &Path) -> Vec<PathBuf> {
-        let live = self.files.get(path).and_then(|entry| entry.live.as_ref());
-        let things = live.map(|live| live.claimed());
-        let woken = self.claims.keep(path, things.unwrap_or(&HashSet::new()));
+        let things = self.files.get(path).map(Entry::claimed).unwrap_or_default();
+        let woken = self.claims.keep(path, &things);
         woken.into_iter().filter(|path| self.try_again(path)).collect()
     }
 
     pub(super) fn live(&self, path: &Path) -> Option<&Arc<Generation>> {
         self.files.get(path)?.live.as_ref()
+    }
+
+    pub(super) fn canary(&self, path: &Path) -> Option<&Arc<Canary>> {
+        self.files.get(path)?.canary.as_ref()
+    }
+
+    /// The digests of the components of all generations.
+    pub(super) fn components(&self) -> BTreeSet<String> {
+        let all = self.files.values().flat_map(Entry::generations);
+        all.map(|(generation, ..)| generation.blueprint().digest.to_string()).collect()
     }
 }
 
@@ -128,6 +203,25 @@ impl Entry {
         let idle = !self.busy && !self.in_step();
         self.busy |= idle;
         idle
+    }
+
+    /// Whether this says no more than that the host has put something there itself. What lay there
+    /// in between, of two files one after the other, is not looked at.
+    fn is_ours(&mut self, source: Option<&Source>) -> bool {
+        let Some(restored) = &self.restored else { return false };
+        if source.is_some_and(|source| !source.is_current()) {
+            return true;
+        }
+        let ours = source == Some(restored);
+        self.restored = None;
+        ours
+    }
+
+    /// What the generations that take calls have for themselves.
+    fn claimed(&self) -> HashSet<String> {
+        let canary = self.canary.as_ref().map(|canary| &canary.generation);
+        let both = self.live.iter().chain(canary);
+        both.flat_map(|generation| generation.claimed().iter().cloned()).collect()
     }
 
     fn in_step(&self) -> bool {
@@ -151,10 +245,40 @@ impl Entry {
         let mut status = Status::new(self.name(path), state, self.since_ms);
         status.reason = self.failure.clone();
         status.file = Some(path.display().to_string());
+        status.reverts = self.reverts;
+        status.split = self.canary.as_ref().map(|canary| Split {
+            weights: canary.weights,
+            generation: Some(canary.generation.number),
+        });
         if let Some(live) = &self.live {
             live.describe(&mut status);
         }
         status
+    }
+
+    /// Its generations with their parts of the requests, the newest first.
+    pub(super) fn generations(&self) -> Vec<(Arc<Generation>, VersionState, f64)> {
+        let share = self.canary.as_ref().map_or(0.0, |canary| canary.weights.share());
+        let canary = self.canary.as_ref().map(|canary| &canary.generation);
+        let canary = canary.map(|canary| (canary.clone(), VersionState::Canary, share));
+        let live = self.live.clone().map(|live| (live, VersionState::Live, 1.0 - share));
+        let draining = self.draining.iter().rev();
+        let draining = draining.map(|old| (old.clone(), VersionState::Draining, 0.0));
+        canary.into_iter().chain(live).chain(draining).collect()
+    }
+
+    /// The same as people see them.
+    pub(super) fn versions(&self) -> Vec<Version> {
+        let all = self.generations().into_iter();
+        all.map(|(generation, state, weight)| generation.as_version(state, weight)).collect()
+    }
+
+    /// Give the candidate another part of the requests.
+    pub(super) fn reweigh(&mut self, weights: Weights) {
+        self.canary = self
+            .canary
+            .take()
+            .map(|canary| Arc::new(Canary { generation: canary.generation.clone(), weights }));
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::{
     collections::HashSet,
+    ops::Sub,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -17,7 +18,10 @@ use std::{
 
 use tokio::sync::OnceCell;
 
-use super::status::Status;
+use super::{
+    entries::now_ms,
+    status::{Status, Version, VersionState},
+};
 use crate::{
     capabilities::{Dialect, Prepared},
     manifest::Manifest,
@@ -33,8 +37,23 @@ pub struct Blueprint {
     pub offered: Offered,
     /// The digest of its component.
     pub digest: blake3::Hash,
+    /// What tells this version from others; see [`super::versions::digest`].
+    pub version: blake3::Hash,
     /// The engine it runs on.
     pub dialect: Dialect,
+}
+
+impl Sub for Counts {
+    type Output = Self;
+
+    /// What came since `earlier`.
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            calls: self.calls - earlier.calls,
+            faults: self.faults - earlier.faults,
+            errors: self.errors - earlier.errors,
+        }
+    }
 }
 
 /// What a guest may hand to the host in one call, unless its responses may be larger: somewhat
@@ -55,8 +74,24 @@ pub struct Generation {
     runtime: Arc<Runtime>,
     prepared: Mutex<Option<Prepared>>,
     instances: OnceCell<Arc<Instances>>,
+    loaded_ms: u64,
     calls: AtomicU64,
     faults: AtomicU64,
+    errors: AtomicU64,
+    /// Calls that gave no answer, by [`CallError::KINDS`].
+    unanswered: [AtomicU64; CallError::KINDS.len()],
+}
+
+/// Calls of a generation, and how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls that were begun.
+    pub calls: u64,
+    /// Those of them that trapped, hung or took too much memory.
+    pub faults: u64,
+    /// Those that failed in any way that is not the load's: faults, calls without an instance, and
+    /// answers that are errors of the server.
+    pub errors: u64,
 }
 
 impl Generation {
@@ -76,8 +111,11 @@ impl Generation {
             runtime,
             prepared: Mutex::new(Some(prepared)),
             instances: OnceCell::new(),
+            loaded_ms: now_ms(),
             calls: AtomicU64::new(0),
             faults: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            unanswered: Default::default(),
         }
     }
 
@@ -111,23 +149,57 @@ impl Generation {
         }
     }
 
-    /// Note that a call gave no answer, for the metrics and the watch over crash loops.
+    /// Note that a call gave no answer, for the metrics and the comparison with other versions.
     pub fn note(&self, error: &CallError) {
         self.count(error);
         if error.is_fault() {
             self.faults.fetch_add(1, Ordering::Relaxed);
         }
+        if error.is_fault() || matches!(error, CallError::Unavailable { .. }) {
+            self.note_bad_answer();
+        }
+    }
+
+    /// Note that a call answered with an error of the server, or with what is no answer.
+    pub fn note_bad_answer(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
     }
 
     fn count(&self, error: &CallError) {
-        let plugin = self.plugin.clone();
-        let counter = metrics::counter!("trellis_call_errors_total", "plugin" => plugin, "kind" => error.kind());
-        counter.increment(1);
+        self.unanswered[error.number()].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Calls that were begun, and those that trapped, hung or took too much memory.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.calls.load(Ordering::Relaxed), self.faults.load(Ordering::Relaxed))
+    /// Its calls until now.
+    pub fn counts(&self) -> Counts {
+        let of = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        Counts { calls: of(&self.calls), faults: of(&self.faults), errors: of(&self.errors) }
+    }
+
+    /// Calls that gave no answer, by kind.
+    pub fn unanswered(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.unanswered.iter().map(|count| count.load(Ordering::Relaxed));
+        CallError::KINDS.into_iter().zip(counts)
+    }
+
+    /// What tells its version from others, in hexadecimal.
+    pub fn version(&self) -> String {
+        self.blueprint.version.to_string()
+    }
+
+    /// As people are shown it among the plugin's versions.
+    pub(super) fn as_version(&self, state: VersionState, weight: f64) -> Version {
+        let Counts { calls, errors, .. } = self.counts();
+        Version {
+            digest: self.version(),
+            state,
+            reason: None,
+            version: self.manifest().version.clone(),
+            loaded_ms: self.loaded_ms,
+            generation: Some(self.number),
+            weight,
+            calls,
+            errors,
+        }
     }
 
     /// The instances, if anybody has called yet.
@@ -212,7 +284,8 @@ impl Generation {
         status.routes = manifest.http.as_ref().map(|http| http.routes.clone()).unwrap_or_default();
         status.consumes = topics.cloned().collect();
         status.needs = manifest.needs.clone();
-        (status.calls, status.faults) = self.counts();
+        Counts { calls: status.calls, faults: status.faults, errors: status.errors } =
+            self.counts();
         if let Some(instances) = self.awake() {
             status.lent = instances.lent();
             status.instances = instances.idle_count() as u32 + status.lent;

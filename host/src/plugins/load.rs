@@ -6,11 +6,23 @@
 //! ```
 //! A failure at any step is the reason that people see; nothing has changed for anybody then.
 
-use std::{collections::HashSet, fmt::Display, fs, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashSet,
+    fmt::Display,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, bail, ensure};
 
-use super::{Generation, folder::Source, generation::Blueprint, grants::Grants};
+use super::{
+    Generation,
+    folder::Source,
+    generation::Blueprint,
+    grants::Grants,
+    versions::{self, Parcel},
+};
 use crate::{
     backends::log::{self, Log},
     capabilities::{Capabilities, Plugin},
@@ -34,9 +46,11 @@ pub struct Loader {
 /// A component as it lies on disk.
 pub struct Component {
     /// All of its file.
-    pub bytes: Vec<u8>,
+    pub bytes: bytes::Bytes,
     /// The digest of that.
     pub digest: blake3::Hash,
+    /// The text of its sidecar, if it has one.
+    pub sidecar: Option<String>,
     /// What it asks for.
     pub manifest: Manifest,
     /// What it imports and exports.
@@ -51,6 +65,8 @@ pub struct Loaded {
     pub code: Code,
     /// Whether it had to be compiled.
     pub compiled: bool,
+    /// What is kept of it once it serves.
+    pub parcel: Parcel,
 }
 
 /// A component or its sidecar was written to since it was found, so that what was read may be
@@ -64,22 +80,35 @@ pub struct Unsettled {
 impl Loader {
     /// Read, check and compile a component from disk. Nothing is made for it yet.
     pub async fn load(&self, source: &Source) -> anyhow::Result<Loaded> {
-        let component = self.read(source).await?;
-        self.grants.check(&component.manifest, &component.surface.imports)?;
-        self.compile(component, source).await
+        self.admit(self.read(source).await?, &source.wasm).await
     }
 
-    /// Compile a component or map it from the cache, link it to all capabilities, and look
-    /// whether it exports what its manifest wants started.
-    pub async fn compile(&self, component: Component, source: &Source) -> anyhow::Result<Loaded> {
-        let Component { bytes, digest, manifest, surface } = component;
+    /// The same with a version that was kept, which was and will be again at `path`.
+    pub async fn load_kept(&self, parcel: Parcel, path: &Path) -> anyhow::Result<Loaded> {
+        let at = path.to_owned();
+        let Parcel { bytes, sidecar, .. } = parcel;
+        let parse = move || component(bytes, sidecar, &at);
+        self.admit(tokio::task::spawn_blocking(parse).await??, path).await
+    }
+
+    async fn admit(&self, component: Component, path: &Path) -> anyhow::Result<Loaded> {
+        self.grants.check(&component.manifest, &component.surface.imports)?;
+        self.compile(component, path).await
+    }
+
+    /// Compile the component of this file or map it from the cache, link it to all capabilities,
+    /// and look whether it exports what its manifest wants started.
+    pub async fn compile(&self, component: Component, path: &Path) -> anyhow::Result<Loaded> {
+        let Component { bytes, digest, sidecar, manifest, surface } = component;
         check_limits(&manifest, self.runtime.settings())?;
-        let (code, compiled) =
-            self.runtime.load(surface.dialect, &digest, bytes).await.with_context(|| at(source))?;
+        let loading = self.runtime.load(surface.dialect, &digest, bytes.clone());
+        let (code, compiled) = loading.await.with_context(|| path.display().to_string())?;
         let offered = code.offered();
         check_triggers(&manifest, offered)?;
-        let blueprint = Blueprint { manifest, offered, digest, dialect: surface.dialect };
-        Ok(Loaded { blueprint, code, compiled })
+        let version = versions::digest(&digest, sidecar.as_deref());
+        let blueprint = Blueprint { manifest, offered, digest, version, dialect: surface.dialect };
+        let parcel = Parcel { component: digest, bytes, sidecar };
+        Ok(Loaded { blueprint, code, compiled, parcel })
     }
 
     /// Make a generation of a component that was loaded, now or before: its code is in the
@@ -121,42 +150,54 @@ impl Loader {
 
 /// Read a component and its manifest. Whatever comes of it is nothing if they were written to.
 fn read(source: &Source, limit: Bytes) -> anyhow::Result<Component> {
-    let component = component(source, limit);
+    let component = from_disk(source, limit);
     ensure!(source.is_current(), Unsettled { file: source.wasm.clone() });
     component
 }
 
-fn component(source: &Source, limit: Bytes) -> anyhow::Result<Component> {
-    let size = fs::metadata(&source.wasm).with_context(|| at(source))?.len();
+fn from_disk(source: &Source, limit: Bytes) -> anyhow::Result<Component> {
+    let path = &source.wasm;
+    let at = || path.display().to_string();
+    let size = fs::metadata(path).with_context(at)?.len();
     ensure!(
         size <= limit.0,
         "{} has {size} bytes, more than `[runtime] max-component` = {limit} allows",
-        source.wasm.display()
+        path.display()
     );
-    let bytes = fs::read(&source.wasm).with_context(|| at(source))?;
-    let surface = inspect::surface(&bytes).with_context(|| at(source))?;
-    let manifest = manifest(&bytes, source)?;
-    Ok(Component { digest: blake3::hash(&bytes), bytes, manifest, surface })
+    let bytes = fs::read(path).with_context(at)?;
+    let sidecar = source.sidecar.as_deref().map(manifest::read_text).transpose()?;
+    component(bytes.into(), sidecar, path)
+}
+
+/// What the bytes and the sidecar of a component at `path` amount to.
+fn component(
+    bytes: bytes::Bytes,
+    sidecar: Option<String>,
+    path: &Path,
+) -> anyhow::Result<Component> {
+    let surface = inspect::surface(&bytes).with_context(|| path.display().to_string())?;
+    let manifest = manifest(&bytes, sidecar.as_deref(), path)?;
+    Ok(Component { digest: blake3::hash(&bytes), bytes, sidecar, manifest, surface })
 }
 
 /// The manifest of a component: the sidecar, else what is embedded, else a default with the file's name.
-fn manifest(bytes: &[u8], source: &Source) -> anyhow::Result<Manifest> {
-    if let Some(sidecar) = &source.sidecar {
-        return Ok(manifest::read_file(sidecar)?);
+fn manifest(bytes: &[u8], sidecar: Option<&str>, path: &Path) -> anyhow::Result<Manifest> {
+    if let Some(text) = sidecar {
+        return Ok(manifest::read_sidecar(text, &path.with_extension("toml"))?);
     }
     match section::find(bytes) {
-        Some(text) => Ok(manifest::read_embedded(text, &at(source))?),
-        None => default_manifest(source),
+        Some(text) => Ok(manifest::read_embedded(text, &path.display().to_string())?),
+        None => default_manifest(path),
     }
 }
 
-fn default_manifest(source: &Source) -> anyhow::Result<Manifest> {
-    let name = source.stem();
+fn default_manifest(path: &Path) -> anyhow::Result<Manifest> {
+    let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     ensure!(
         manifest::is_name(name),
         "{} has no manifest, and `{}` is no name for a plugin\nhint: rename the file to 1 to 63 of \
          `a-z`, `0-9` and `-`, starting with a letter",
-        source.wasm.display().to_string().escape_debug(),
+        path.display().to_string().escape_debug(),
         name.escape_debug()
     );
     Ok(Manifest::default_for(name))
@@ -209,10 +250,6 @@ fn check_triggers(manifest: &Manifest, offered: Offered) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn at(source: &Source) -> String {
-    source.wasm.display().to_string()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -225,8 +262,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(file);
         fs::write(&path, component).unwrap();
-        let source = Source::at(path).unwrap();
-        manifest(component, &source).map(|manifest| manifest.name).unwrap_err().to_string()
+        manifest(component, None, &path).map(|manifest| manifest.name).unwrap_err().to_string()
     }
 
     #[test]
@@ -298,7 +334,7 @@ mod tests {
         fs::write(&path, EMPTY).unwrap();
         let sidecar = fs::File::create(path.with_extension("toml")).unwrap();
         sidecar.set_len(10 << 30).unwrap();
-        let refusal = manifest(EMPTY, &Source::at(path).unwrap()).unwrap_err().to_string();
+        let refusal = read(&Source::at(path).unwrap(), Bytes(1 << 20)).err().unwrap().to_string();
         assert!(refusal.contains("it is larger than"), "{refusal}");
     }
 }

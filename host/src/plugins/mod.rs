@@ -7,29 +7,48 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+mod arrival;
+mod canary;
 pub mod changes;
 pub mod claims;
-mod crashes;
 mod entries;
 pub mod folder;
 pub mod generation;
 pub mod grants;
 pub mod load;
 mod meters;
+pub mod orders;
 pub mod reload;
+mod restore;
 pub mod status;
 mod swap;
+mod trial;
+mod verdict;
+pub mod versions;
 
 pub use claims::Claim;
 pub use generation::{Blueprint, Generation};
+pub use orders::{Order, Refused};
 pub use reload::Plugins;
-pub use status::Status;
+pub use status::{Status, Weights};
+pub use versions::Versions;
 
 /// The generations that serve, one a plugin, by name. Replaced as a whole at each swap.
 #[derive(Clone, Default)]
 pub struct Live {
     /// Sorted by the plugin's name.
     pub generations: Vec<Arc<Generation>>,
+    /// Of the few plugins whose requests are split: who gets the other part.
+    pub canaries: Vec<Arc<Canary>>,
+}
+
+/// A newer version beside the one that serves. It answers a part of the requests; messages of
+/// topics go to the one that serves, so that a partition is never handled by two versions in turn.
+pub struct Canary {
+    /// The newer version.
+    pub generation: Arc<Generation>,
+    /// Who gets how much.
+    pub weights: Weights,
 }
 
 /// How a trigger learns what serves.
@@ -43,7 +62,19 @@ pub trait Check: Send + Sync + 'static {
 }
 
 impl Live {
-    fn insert(&mut self, new: Arc<Generation>) {
+    /// The candidate of a plugin.
+    pub fn canary(&self, plugin: &str) -> Option<&Arc<Canary>> {
+        self.canaries.iter().find(|canary| *canary.generation.plugin == *plugin)
+    }
+
+    /// Everything that takes calls.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Generation>> {
+        self.generations.iter().chain(self.canaries.iter().map(|canary| &canary.generation))
+    }
+
+    fn insert(&mut self, new: Arc<Generation>, canary: Option<Arc<Canary>>) {
+        self.canaries.retain(|other| other.generation.plugin != new.plugin);
+        self.canaries.extend(canary);
         match self.place(&new) {
             Ok(at) => self.generations[at] = new,
             Err(at) => self.generations.insert(at, new),
@@ -51,6 +82,7 @@ impl Live {
     }
 
     fn remove(&mut self, old: &Generation) {
+        self.canaries.retain(|canary| canary.generation.plugin != old.plugin);
         if let Ok(at) = self.place(old) {
             self.generations.remove(at);
         }

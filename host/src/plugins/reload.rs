@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  folder ── difference ── follow (a task a file, while it is out of step)
-//!                             └─ swap: load, reserve, make, start, swap, drain the old
+//!                             └─ arrival: load ── swap: reserve, make, start, swap, drain the old
 //! ```
 //! A file is tried again when it changes, when what it failed for passes by itself, and when
 //! another plugin gives up what it was refused for.
@@ -17,10 +17,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Check, Watch,
+    Check, Versions, Watch,
     folder::Folder,
     load::{Loader, Unsettled},
-    meters::Meters,
+    meters,
     status::Status,
     swap::Shared,
 };
@@ -31,6 +31,8 @@ use crate::backends::{log, sql};
 const RETRY: Duration = Duration::from_secs(1);
 /// ... up to this.
 const MAX_RETRY: Duration = Duration::from_secs(60);
+/// Compiled code that no version has any more goes once it is so old.
+const SWEEP_AGE: Duration = Duration::from_secs(24 * 3600);
 /// How often idle instances are looked at, and after which time without a call they go.
 const TRIM_EVERY: Duration = Duration::from_secs(10);
 const TRIM_AGE: Duration = Duration::from_secs(60);
@@ -38,15 +40,18 @@ const TRIM_AGE: Duration = Duration::from_secs(60);
 /// The plugins of one directory. Clones share it.
 #[derive(Clone)]
 pub struct Plugins {
-    shared: Arc<Shared>,
-    meters: Arc<Meters>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Plugins {
     /// No plugins yet. `checks` may refuse a generation before it goes live.
-    pub fn new(loader: Loader, checks: Vec<Box<dyn Check>>, stopping: CancellationToken) -> Self {
-        let shared = Arc::new(Shared::new(loader, checks, stopping));
-        Self { shared, meters: Arc::default() }
+    pub fn new(
+        loader: Loader,
+        versions: Versions,
+        checks: Vec<Box<dyn Check>>,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self { shared: Arc::new(Shared::new(loader, versions, checks, stopping)) }
     }
 
     /// What serves, as it changes.
@@ -62,6 +67,7 @@ impl Plugins {
     /// Follow a directory until the host stops.
     pub async fn run(&self, mut folder: Folder) {
         self.shared.tasks.spawn(self.clone().tidy());
+        self.shared.tasks.spawn(self.clone().sweep());
         let mut found = folder.scan();
         if let Ok(first) = &found {
             self.shared.entries().expect(first);
@@ -86,7 +92,7 @@ impl Plugins {
     pub async fn drain(&self, grace: Duration) {
         self.shared.tasks.close();
         let live = self.shared.live.send_replace(Arc::default());
-        let drains = live.generations.iter().map(|generation| generation.drain(grace));
+        let drains = live.all().map(|generation| generation.drain(grace));
         futures_util::future::join_all(drains).await;
         self.shared.tasks.wait().await;
     }
@@ -101,9 +107,38 @@ impl Plugins {
         status
     }
 
-    /// Write the gauges of all plugins, for a reader of metrics.
-    pub fn write_gauges(&self) {
-        self.meters.write(&self.status());
+    /// Write the numbers of all plugins and their generations, for a reader of metrics.
+    pub fn write_numbers(&self) {
+        let status = self.status();
+        let entries = self.shared.entries();
+        let generations: Vec<_> =
+            entries.files.values().flat_map(|entry| entry.generations()).collect();
+        drop(entries);
+        meters::write_plugins(&status);
+        generations.iter().for_each(|(one, _, weight)| meters::write_generation(one, *weight));
+    }
+
+    /// Once all was tried: forget the versions of plugins that have been gone for long, and remove
+    /// compiled code that no version has.
+    async fn sweep(self) {
+        let mut ready = self.ready();
+        tokio::select! {
+            _ = ready.wait_for(|ready| *ready) => {}
+            () = self.shared.stopping.cancelled() => return,
+        }
+        let present = self.status().into_iter().map(|status| status.name).collect();
+        let used = self.shared.entries().components();
+        let (versions, runtime) =
+            (self.shared.versions.clone(), self.shared.loader.runtime.clone());
+        let sweep = move || {
+            versions.forget_absent(&present)?;
+            let wanted = versions.components().union(&used).cloned().collect();
+            anyhow::Ok(runtime.cache().sweep(&wanted, SWEEP_AGE)?)
+        };
+        let swept = tokio::task::spawn_blocking(sweep).await;
+        if let Err(error) = swept.map_err(anyhow::Error::from).flatten() {
+            tracing::warn!("what is not used any more is still there: {error:#}");
+        }
     }
 
     /// Give memory back until the host stops: instances that nobody has used for a while, and
@@ -116,7 +151,7 @@ impl Plugins {
                 () = self.shared.stopping.cancelled() => return,
             };
             let live = self.shared.live.borrow().clone();
-            for instances in live.generations.iter().filter_map(|live| live.awake()) {
+            for instances in live.all().filter_map(|live| live.awake()) {
                 if crowded {
                     instances.give_up_one();
                 } else {

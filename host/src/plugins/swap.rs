@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  load ── reserve ── topics, migrations ── save, start ── swap ── drain the old
-//!    │        │                │                 │
+//!    │        │                │                 │           └─ kept, and on trial
 //!    └────────┴────────────────┴─────────────────┴─ failure: the old one serves on
 //! ```
 
@@ -17,11 +17,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Blueprint, Check, Claim, Generation, Live,
-    entries::{Entries, now_ms},
-    folder::Source,
+    Blueprint, Check, Claim, Generation, Live, Versions,
+    entries::{Entries, Entry, now_ms},
     load::{Loaded, Loader},
+    versions::{Arrival, Parcel},
 };
+use crate::runtime::Code;
 
 /// Components that are read, compiled and started at a time.
 const LOADS: usize = 4;
@@ -32,12 +33,13 @@ const SWAP_PAUSE: Duration = Duration::from_millis(50);
 /// What everybody who follows a file works on.
 pub(super) struct Shared {
     pub(super) loader: Loader,
+    pub(super) versions: Arc<Versions>,
     checks: Vec<Box<dyn Check>>,
     pub(super) live: watch::Sender<Arc<Live>>,
     /// Whether every file of the first scan has been tried.
     pub(super) ready: watch::Sender<bool>,
     entries: Mutex<Entries>,
-    loads: Semaphore,
+    pub(super) loads: Semaphore,
     pub(super) tasks: TaskTracker,
     pub(super) stopping: CancellationToken,
 }
@@ -45,11 +47,13 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(
         loader: Loader,
+        versions: Versions,
         checks: Vec<Box<dyn Check>>,
         stopping: CancellationToken,
     ) -> Self {
         Self {
             loader,
+            versions: Arc::new(versions),
             checks,
             live: watch::Sender::default(),
             ready: watch::Sender::new(false),
@@ -71,17 +75,44 @@ impl Shared {
         }
     }
 
-    /// Load a file and let it take its plugin's place. Whatever comes of it, the caller settles
-    /// the claims afterwards.
-    pub(super) async fn replace(
+    /// Let what was loaded take its plugin's place.
+    pub(super) async fn take_over(
         self: &Arc<Self>,
         path: &Path,
-        source: &Source,
+        loaded: Loaded,
         number: u64,
+        arrival: Arrival,
     ) -> anyhow::Result<()> {
-        let _permit = self.loads.acquire().await?;
         let begun = Instant::now();
-        let Loaded { blueprint, code, compiled } = self.loader.load(source).await?;
+        let Loaded { blueprint, code, compiled, parcel } = loaded;
+        let (generation, saved) = self.bring_up(path, blueprint, code, number).await?;
+        let old = self.swap(path, &generation);
+        tracing::info!(
+            plugin = %generation.plugin,
+            generation = number,
+            version = generation.manifest().version.as_deref().unwrap_or("-"),
+            compiled,
+            "live in {} ms",
+            begun.elapsed().as_millis()
+        );
+        // Where nothing served, the host has just started: what it finds is not new.
+        let arrival = if old.is_some() { arrival } else { Arrival::Found };
+        self.keep(&generation, parcel, arrival).await;
+        if let (Some(old), Arrival::Dropped) = (old, arrival) {
+            self.watch_live(path, &generation, &old, saved);
+        }
+        Ok(())
+    }
+
+    /// Make a generation of what was loaded and run its `start`: all but the swap. Answers also
+    /// what the generation that serves has saved for it.
+    pub(super) async fn bring_up(
+        &self,
+        path: &Path,
+        blueprint: Blueprint,
+        code: Code,
+        number: u64,
+    ) -> anyhow::Result<(Arc<Generation>, Option<Vec<u8>>)> {
         let generation = self.make(path, blueprint, number).await?;
         let old = self.entries().live(path).cloned();
         let awake = old.as_ref().is_some_and(|old| old.awake().is_some());
@@ -94,20 +125,7 @@ impl Shared {
             None => None,
         };
         start(&generation, saved.clone()).await?;
-        self.swap(path, &generation);
-        tracing::info!(
-            plugin = %generation.plugin,
-            generation = number,
-            version = generation.manifest().version.as_deref().unwrap_or("-"),
-            compiled,
-            "live in {} ms",
-            begun.elapsed().as_millis()
-        );
-        if let Some(old) = old {
-            self.watch_for_crashes(path.to_owned(), generation, old.clone(), saved);
-            self.retire(old);
-        }
-        Ok(())
+        Ok((generation, saved))
     }
 
     /// Reserve what a component claims, then make a generation of it. What is reserved stays so
@@ -128,14 +146,25 @@ impl Shared {
         Ok(Arc::new(self.loader.generation(blueprint, things, number).await?))
     }
 
-    /// The one moment in which a generation takes its place.
-    pub(super) fn swap(&self, path: &Path, new: &Arc<Generation>) {
+    /// The one moment in which a generation takes its place. Answers the one before, which drains
+    /// from now on, as does a candidate that there was.
+    pub(super) fn swap(
+        self: &Arc<Self>,
+        path: &Path,
+        new: &Arc<Generation>,
+    ) -> Option<Arc<Generation>> {
         let mut entries = self.entries();
-        let Some(entry) = entries.files.get_mut(path) else { return };
+        let entry = entries.files.get_mut(path)?;
         let old = entry.live.replace(new.clone());
+        let canary = entry.canary.take().map(|canary| canary.generation.clone());
         entry.failure = None;
         entry.since_ms = now_ms();
-        self.publish(old.as_ref(), Some(new));
+        self.publish(old.as_ref(), entry);
+        drop(entries);
+        for gone in old.iter().chain(canary.iter().filter(|canary| !Arc::ptr_eq(canary, new))) {
+            self.retire(path, gone.clone());
+        }
+        old
     }
 
     /// Take a plugin away whose file is gone.
@@ -143,35 +172,66 @@ impl Shared {
         let mut entries = self.entries();
         let Some(entry) = entries.files.get_mut(path) else { return };
         entry.failure = None;
+        let canary = entry.canary.take().map(|canary| canary.generation.clone());
         let Some(old) = entry.live.take() else { return };
-        self.publish(Some(&old), None);
+        self.publish(Some(&old), entry);
         drop(entries);
         tracing::info!(plugin = %old.plugin, generation = old.number, "removed");
-        self.retire(old);
+        for gone in canary.into_iter().chain([old]) {
+            self.retire(path, gone);
+        }
     }
 
-    /// Show the triggers what serves. The entries are locked, so swaps are shown in their order.
-    fn publish(&self, old: Option<&Arc<Generation>>, new: Option<&Arc<Generation>>) {
+    /// Show the triggers what serves instead of `old`. The entries are locked, so swaps are shown
+    /// in their order.
+    pub(super) fn publish(&self, old: Option<&Arc<Generation>>, now: &Entry) {
         self.live.send_modify(|live| {
             let mut next = Live::clone(live);
             if let Some(old) = old {
                 next.remove(old);
             }
-            if let Some(new) = new {
-                next.insert(new.clone());
+            if let Some(new) = &now.live {
+                next.insert(new.clone(), now.canary.clone());
             }
             *live = Arc::new(next);
         });
     }
 
     /// Let a generation that was replaced end its calls.
-    pub(super) fn retire(&self, old: Arc<Generation>) {
+    pub(super) fn retire(self: &Arc<Self>, path: &Path, old: Arc<Generation>) {
         let grace = old.manifest().limits.deadline();
+        let (shared, path) = (self.clone(), path.to_owned());
+        self.entries().drains(&path, &old, false);
         self.tasks.spawn(async move {
             tokio::time::sleep(SWAP_PAUSE).await;
             old.drain(grace).await;
+            shared.entries().drains(&path, &old, true);
             tracing::debug!(plugin = %old.plugin, generation = old.number, "gone");
         });
+    }
+
+    /// Keep what a generation was made of. Where that cannot be, it serves all the same.
+    pub(super) async fn keep(&self, generation: &Generation, parcel: Parcel, arrival: Arrival) {
+        let (versions, plugin) = (self.versions.clone(), generation.plugin.clone());
+        let label = generation.manifest().version.clone();
+        let keep = move || versions.keep(&plugin, &parcel, label.as_deref(), arrival);
+        let outcome = tokio::task::spawn_blocking(keep).await;
+        match outcome.map_err(anyhow::Error::from).and_then(|kept| Ok(kept?)) {
+            Ok(gone) => self.forget(gone).await,
+            Err(error) => {
+                tracing::warn!(plugin = %generation.plugin, "not kept for a rollback: {error:#}");
+            }
+        }
+    }
+
+    /// Remove the compiled code of components that no version has any more.
+    async fn forget(&self, gone: Vec<blake3::Hash>) {
+        let in_use = self.entries().components();
+        let runtime = self.loader.runtime.clone();
+        let gone = gone.into_iter().filter(move |digest| !in_use.contains(&digest.to_string()));
+        let forget = move || gone.for_each(|digest| drop(runtime.cache().forget(&digest)));
+        // What is left behind is swept at a later start.
+        let _ = tokio::task::spawn_blocking(forget).await;
     }
 
     pub(super) fn note_failure(&self, path: &Path, error: &anyhow::Error) {

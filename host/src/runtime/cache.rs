@@ -13,8 +13,8 @@
 //! never load an old file.
 
 use std::{
-    collections::VecDeque,
-    fs::{self, DirBuilder},
+    collections::{BTreeSet, VecDeque},
+    fs::{self, DirBuilder, Metadata},
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt},
@@ -108,6 +108,37 @@ impl Cache {
         let size = bytes.as_ref().len();
         let job = move |done| compile_and_name(&engine, bytes.as_ref(), &path, &fresh, done);
         self.compilers.run(size, job).await?
+    }
+
+    /// Remove the AOT files of a component that is not wanted any more. Code that is in use stays
+    /// mapped. Writes the disk.
+    pub fn forget(&self, digest: &blake3::Hash) -> io::Result<()> {
+        self.remove(|named, _| named == digest.to_hex().as_str())
+    }
+
+    /// Remove the AOT files that nobody has used to make a version that is kept, `wanted` by
+    /// digest, and that are older than this. Writes the disk.
+    pub fn sweep(&self, wanted: &BTreeSet<String>, age: Duration) -> io::Result<()> {
+        self.remove(|named, found| {
+            let written = found.modified().ok().and_then(|written| written.elapsed().ok());
+            !wanted.contains(named) && written.is_some_and(|written| written > age)
+        })
+    }
+
+    /// Remove the files of which this is true: the digest in the name, and the file.
+    fn remove(&self, unwanted: impl Fn(&str, &Metadata) -> bool) -> io::Result<()> {
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let digest =
+                name.to_str().and_then(|name| name.strip_suffix(".cwasm")?.split_once('-'));
+            // Another one may have gone meanwhile.
+            let (Some((digest, _)), Ok(found)) = (digest, entry.metadata()) else { continue };
+            if unwanted(digest, &found) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     fn path(&self, engine: &Engine, digest: &blake3::Hash) -> PathBuf {

@@ -54,15 +54,24 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// The kinds as metric labels.
+    pub const KINDS: [&'static str; 6] =
+        ["overloaded", "deadline", "memory", "trap", "unavailable", "gone"];
+
     /// The kind as a metric label.
     pub fn kind(&self) -> &'static str {
+        Self::KINDS[self.number()]
+    }
+
+    /// Which of [`Self::KINDS`] it is.
+    pub fn number(&self) -> usize {
         match self {
-            Self::Overloaded { .. } => "overloaded",
-            Self::Deadline { .. } => "deadline",
-            Self::Memory { .. } => "memory",
-            Self::Trap { .. } => "trap",
-            Self::Unavailable { .. } => "unavailable",
-            Self::Gone { .. } => "gone",
+            Self::Overloaded { .. } => 0,
+            Self::Deadline { .. } => 1,
+            Self::Memory { .. } => 2,
+            Self::Trap { .. } => 3,
+            Self::Unavailable { .. } => 4,
+            Self::Gone { .. } => 5,
         }
     }
 

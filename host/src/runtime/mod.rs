@@ -63,6 +63,11 @@ impl Runtime {
         &self.settings
     }
 
+    /// Where compiled code lies.
+    pub fn cache(&self) -> &cache::Cache {
+        &self.cache
+    }
+
     /// Wait until a call waits for a place in a full pool: idle instances should be given up.
     pub async fn pressure(&self) {
         self.pressure.notified().await;

@@ -9,6 +9,7 @@ use crate::{
         problem::{Fault, Step, check_range},
     },
     nodes,
+    plugins::versions,
     quantity::{Bytes, Millis},
     runtime,
     triggers::http,
@@ -45,6 +46,7 @@ pub(super) fn check(settings: &Settings) -> Outcome {
     )?;
     check_nodes(&settings.nodes)?;
     check_runtime(&settings.runtime)?;
+    check_versions(&settings.versions)?;
     check_backends(&settings.backends)?;
     check_outbound(&settings.capabilities.http)?;
     settings.observe.check().map_err(|error| {
@@ -100,6 +102,14 @@ fn check_runtime(runtime: &runtime::Settings) -> Outcome {
     check_range(at("compile-timeout"), runtime.compile_timeout, MOMENT..=YEAR)?;
     check_range(at("max-timeout"), runtime.max_timeout, MOMENT..=YEAR)?;
     check_range(at("max-concurrency"), runtime.max_concurrency, 1..=u32::MAX)
+}
+
+fn check_versions(versions: &versions::Settings) -> Outcome {
+    let at = |key: &str| [Step::from("versions"), key.into()];
+    check_range(at("keep"), versions.keep, 1..=100)?;
+    check_range(at("window"), versions.window, MOMENT..=YEAR)?;
+    check_range(at("min-calls"), versions.min_calls, 1..=1_000_000)?;
+    check_range(at("margin"), versions.margin, 0..=100)
 }
 
 fn check_backends(backends: &backends::Settings) -> Outcome {

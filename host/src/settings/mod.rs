@@ -12,8 +12,11 @@ use serde::{
 };
 
 use crate::{
-    admin, backends, capabilities, nodes, observe, plugins::grants::Grants, quantity::Millis,
-    runtime, triggers::http,
+    admin, backends, capabilities, nodes, observe,
+    plugins::{grants::Grants, versions},
+    quantity::Millis,
+    runtime,
+    triggers::http,
 };
 
 mod check;
@@ -41,6 +44,8 @@ pub struct Settings {
     pub nodes: nodes::Settings,
     /// `[runtime]`
     pub runtime: runtime::Settings,
+    /// `[versions]`
+    pub versions: versions::Settings,
     /// `[log]`, `[sql]`, `[keyvalue]`, `[cache]` and `[postgres]`
     #[serde(flatten)]
     pub backends: backends::Settings,
@@ -55,8 +60,8 @@ pub struct Settings {
 
 /// The tables that are not a capability's.
 const TABLES: &[&str] = &[
-    "host", "http", "admin", "nodes", "runtime", "log", "sql", "keyvalue", "cache", "postgres",
-    "observe", "grants",
+    "host", "http", "admin", "nodes", "runtime", "versions", "log", "sql", "keyvalue", "cache",
+    "postgres", "observe", "grants",
 ];
 
 /// `[host]`
@@ -124,6 +129,7 @@ impl<'de> Visitor<'de> for Tables {
                 "admin" => settings.admin = map.next_value()?,
                 "nodes" => settings.nodes = map.next_value()?,
                 "runtime" => settings.runtime = map.next_value()?,
+                "versions" => settings.versions = map.next_value()?,
                 "observe" => settings.observe = map.next_value()?,
                 "grants" => settings.grants = map.next_value()?,
                 capability => settings.capabilities.read(capability, &mut map)?,

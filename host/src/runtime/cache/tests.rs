@@ -144,3 +144,22 @@ async fn components_that_compile_for_too_long_keep_no_other_from_it() {
     assert!([long, longer].into_iter().all(is_late));
     short.unwrap();
 }
+
+#[tokio::test]
+async fn files_that_nobody_wants_go_and_only_those() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).unwrap();
+    let engine = Engine::default();
+    let other = b"\0asm\x0d\0\x01\0\0\x02\x01a";
+    let digests = [blake3::hash(EMPTY), blake3::hash(other)];
+    cache.compile(&engine, &digests[0], EMPTY).await.unwrap();
+    cache.compile(&engine, &digests[1], other).await.unwrap();
+    until_named(&cache).await;
+    let there = |digest| cache.stored(&engine, digest).is_some();
+    cache.sweep(&BTreeSet::new(), Duration::from_secs(3600)).unwrap();
+    assert!(there(&digests[0]) && there(&digests[1]), "they are young");
+    cache.sweep(&[digests[0].to_string()].into(), Duration::ZERO).unwrap();
+    assert!(there(&digests[0]) && !there(&digests[1]));
+    cache.forget(&digests[0]).unwrap();
+    assert!(!there(&digests[0]) && names(dir.path()).is_empty());
+}

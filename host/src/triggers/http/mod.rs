@@ -5,6 +5,7 @@
 //!     │ sweep: idle, slow, stuck       │ client, id, limits             └─ Generation
 //!     └ drain                          └─ answer (response, or the host's own error)
 //! ```
+//! Where a plugin's requests are split between two versions, `split` says whose a request is.
 //!
 //! The path of a request holds no lock of its own, spawns no task and sets no timer. Settings
 //! come from the operator's `[http]` table, routes from the manifests of the live generations.
@@ -36,6 +37,7 @@ mod router;
 mod routes;
 mod server;
 mod service;
+mod split;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -12,13 +12,14 @@ use super::{
     meter::Meter,
     rate::Limiter,
     router::{Captures, MAX_PARAMS, Router},
+    split::Split,
 };
 use crate::{
     manifest::{
         Http,
         route::{self, Pattern, Segment},
     },
-    plugins::{Blueprint, Check, Claim, Generation, Live, Watch},
+    plugins::{Blueprint, Canary, Check, Claim, Generation, Live, Watch},
 };
 
 /// For each so many plugins, nothing is followed for a millisecond after a swap was followed. To
@@ -37,6 +38,8 @@ pub struct Binding {
     pub max_response: usize,
     /// What the plugin keeps over its swaps.
     pub kept: Kept,
+    /// Who else gets requests of this route, where they are split.
+    split: Option<Arc<Split>>,
 }
 
 /// What belongs to a plugin and not to one of its generations.
@@ -59,6 +62,7 @@ struct Table {
 /// What has been worked out for a generation, which every table with it shares.
 struct Bound {
     generation: Arc<Generation>,
+    canary: Option<Arc<Canary>>,
     kept: Kept,
     routes: Vec<(Pattern, Arc<Binding>)>,
 }
@@ -78,10 +82,17 @@ impl Routes {
         Self { live, table, building: Mutex::new(()) }
     }
 
-    /// Who serves this path of this host.
+    /// Who serves this path of this host. Where the plugin's requests are split, the weights
+    /// decide anew each time.
     pub fn find(&self, host: &str, path: &str) -> Option<(Arc<Binding>, Captures)> {
         let table = self.table.load();
-        table.router.find(host, path).map(|(binding, captures)| (binding.clone(), captures))
+        let (binding, captures) = table.router.find(host, path)?;
+        if let Some(split) = &binding.split
+            && let Some((binding, captures)) = split.draw(host, path)
+        {
+            return Some((binding.clone(), captures));
+        }
+        Some((binding.clone(), captures))
     }
 
     /// Take over what is live now. Whoever met a generation that has ended calls this before
@@ -114,9 +125,10 @@ impl Table {
         let mut router = Router::default();
         let mut bound = HashMap::with_capacity(known.len());
         for generation in live.generations.iter().filter(|one| one.offered().http.is_some()) {
-            let before = known.get(&generation.plugin);
-            let same = before.filter(|before| Arc::ptr_eq(&before.generation, generation));
-            let now = same.cloned().unwrap_or_else(|| Arc::new(Bound::new(generation, before)));
+            let (before, canary) = (known.get(&generation.plugin), live.canary(&generation.plugin));
+            let same = before.filter(|before| before.is_of(generation, canary));
+            let bind = || Arc::new(Bound::new(generation, canary, before));
+            let now = same.cloned().unwrap_or_else(bind);
             now.enter(&mut router);
             bound.insert(generation.plugin.clone(), now);
         }
@@ -125,26 +137,24 @@ impl Table {
 }
 
 impl Bound {
-    fn new(generation: &Arc<Generation>, before: Option<&Arc<Self>>) -> Self {
+    fn new(
+        generation: &Arc<Generation>,
+        canary: Option<&Arc<Canary>>,
+        before: Option<&Arc<Self>>,
+    ) -> Self {
         let kept = Kept::of(generation, before.map(|before| &before.kept));
-        let http = generation.manifest().http.clone().unwrap_or_default();
-        let bind = |route: String| {
-            // It was refused at load; what gets here all the same must not take others down.
-            let refused = |error: &Unbound| {
-                tracing::error!(plugin = %generation.plugin, %error, "a route is left out");
-            };
-            let pattern = read(&route).inspect_err(refused).ok()?;
-            let binding = Binding {
-                generation: generation.clone(),
-                names: names(&pattern).map(str::to_owned).collect(),
-                max_body: http.max_body.0,
-                max_response: http.max_response.as_usize(),
-                kept: kept.clone(),
-            };
-            Some((pattern, Arc::new(binding)))
+        let split = canary.map(|canary| Arc::new(Split::of(canary, &kept)));
+        let routes = bindings(generation, &kept, split.as_ref());
+        Self { generation: generation.clone(), canary: canary.cloned(), kept, routes }
+    }
+
+    /// Whether it was worked out for these.
+    fn is_of(&self, generation: &Arc<Generation>, canary: Option<&Arc<Canary>>) -> bool {
+        let same_canary = match (&self.canary, canary) {
+            (Some(ours), Some(other)) => Arc::ptr_eq(ours, other),
+            (ours, other) => ours.is_none() && other.is_none(),
         };
-        let routes = routes(generation.blueprint()).into_iter().filter_map(bind).collect();
-        Self { generation: generation.clone(), kept, routes }
+        Arc::ptr_eq(&self.generation, generation) && same_canary
     }
 
     fn enter(&self, router: &mut Router<Arc<Binding>>) {
@@ -157,10 +167,36 @@ impl Bound {
     }
 }
 
+/// The routes of a generation with what they lead to.
+pub(super) fn bindings(
+    generation: &Arc<Generation>,
+    kept: &Kept,
+    split: Option<&Arc<Split>>,
+) -> Vec<(Pattern, Arc<Binding>)> {
+    let http = generation.manifest().http.clone().unwrap_or_default();
+    let bind = |route: String| {
+        // It was refused at load; what gets here all the same must not take others down.
+        let refused = |error: &Unbound| {
+            tracing::error!(plugin = %generation.plugin, %error, "a route is left out");
+        };
+        let pattern = read(&route).inspect_err(refused).ok()?;
+        let binding = Binding {
+            generation: generation.clone(),
+            names: names(&pattern).map(str::to_owned).collect(),
+            max_body: http.max_body.0,
+            max_response: http.max_response.as_usize(),
+            kept: kept.clone(),
+            split: split.cloned(),
+        };
+        Some((pattern, Arc::new(binding)))
+    };
+    routes(generation.blueprint()).into_iter().filter_map(bind).collect()
+}
+
 impl Kept {
     /// What a generation takes over from those before it: a limit that stays the same goes on
     /// counting.
-    fn of(generation: &Generation, before: Option<&Self>) -> Self {
+    pub(super) fn of(generation: &Generation, before: Option<&Self>) -> Self {
         let meter = before.map(|before| before.meter.clone());
         let meter = meter.unwrap_or_else(|| Arc::new(Meter::new(generation.plugin.clone())));
         let limit = generation.manifest().http.as_ref().and_then(|http| http.rate_limit);

@@ -122,7 +122,8 @@ impl Connection {
         };
         let outcome = self.edge.serve(&mut exchange).await;
         let Exchange { parts, client, binding, accept, .. } = exchange;
-        let response = outcome.unwrap_or_else(|refusal| {
+        let response = outcome.inspect(|answer| note_answer(answer, binding.as_deref()));
+        let response = response.unwrap_or_else(|refusal| {
             let accept = parts.headers.get(header::ACCEPT).or(accept.as_ref());
             answer::refused(&refusal, accept)
         });
@@ -335,11 +336,19 @@ fn failed(generation: &Generation, exchange: &Exchange<'_>, error: &CallError) -
     error.into()
 }
 
+/// A plugin's own word that it failed counts like a failure.
+fn note_answer(answer: &Response<Body>, binding: Option<&Binding>) {
+    if let Some(binding) = binding.filter(|_| answer.status().is_server_error()) {
+        binding.generation.note_bad_answer();
+    }
+}
+
 /// A plugin answered something that cannot be sent.
 fn unfit(generation: &Generation, exchange: &Exchange<'_>, problem: &str) -> Refusal {
     let Exchange { parts, id, .. } = exchange;
     let (id, method, path) = (id.as_str(), &parts.method, parts.uri.path());
     let plugin = &generation.plugin;
+    generation.note_bad_answer();
     tracing::error!(id, %plugin, %method, path, problem, "an answer cannot be sent");
     Refusal::broken()
 }

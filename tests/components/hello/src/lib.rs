@@ -1,5 +1,5 @@
 //! Answers with what its configuration says, and misbehaves in every way a test asks for: the
-//! last segment of the path decides.
+//! last segment of the path decides; where that is `deed`, the configuration.
 
 use trellis_sdk::http::{Request, Response};
 
@@ -7,7 +7,9 @@ trellis_sdk::http!(answer);
 
 /// Answer, or do what the path says.
 pub fn answer(request: Request<'_>) -> Response {
-    match request.path().rsplit('/').next().unwrap_or_default() {
+    let asked = request.path().rsplit('/').next().unwrap_or_default();
+    let configured = (asked == "deed").then(|| trellis_sdk::config::get("deed")).flatten();
+    match configured.as_deref().unwrap_or(asked) {
         "panic" => panic!("asked to panic"),
         "loop" => spin(),
         "allocate" => allocate(),
@@ -15,6 +17,7 @@ pub fn answer(request: Request<'_>) -> Response {
         "large" => Response::text("x".repeat(20 << 20)),
         "echo" => Response::text(String::from_utf8_lossy(request.body()).into_owned()),
         "status" => Response::new(999),
+        "sorry" => Response::new(500),
         _ => Response::text(trellis_sdk::config::get("answer").unwrap_or_default()),
     }
 }
