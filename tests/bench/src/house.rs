@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 use trellis::{
@@ -121,6 +121,19 @@ impl House {
         let token = fs::read_to_string(self.data().join("run/admin-token"))?;
         let address = self.ports["admin"].as_str().unwrap_or_default();
         self.client.json(&format!("http://{address}{path}"), token.trim()).await
+    }
+
+    /// Have something done with a plugin through the admin API.
+    pub async fn order(&self, name: &str, order: &str, body: &Value) -> Result<()> {
+        let token = fs::read_to_string(self.data().join("run/admin-token"))?;
+        let address = self.ports["admin"].as_str().unwrap_or_default();
+        let request = http::Request::post(format!("http://{address}/api/plugins/{name}/{order}"))
+            .header("authorization", format!("Bearer {}", token.trim()))
+            .header("content-type", "application/json")
+            .body(serde_json::to_vec(body)?.into())?;
+        let (status, answer) = self.client.send(request).await?;
+        ensure!(status.is_success(), "{order}: {status}: {}", String::from_utf8_lossy(&answer));
+        Ok(())
     }
 
     /// The status of a plugin.

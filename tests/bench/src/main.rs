@@ -15,6 +15,7 @@ use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 
 mod built;
+mod canary;
 mod client;
 mod crash;
 mod fill;
@@ -66,6 +67,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Kill the host at random moments while events arrive; check that none is lost or doubled.
     Crash(crash::Arguments),
+    /// Split requests between two versions and count them; drop bad versions and time the host.
+    Canary(canary::Arguments),
     /// Run one of the native programs.
     #[command(subcommand, hide = true)]
     Native(native::Native),
@@ -91,6 +94,7 @@ async fn main() -> Result<()> {
         Some(Command::Peers) => peer::install(),
         Some(Command::Replay(arguments)) => replay::run(arguments).await,
         Some(Command::Crash(arguments)) => crash::run(arguments).await,
+        Some(Command::Canary(arguments)) => canary::run(arguments).await,
         Some(Command::Native(native)) => native.run().await,
         Some(Command::Fill { data, topic, messages }) => {
             fill::fill(&data, &[&topic], messages).await
