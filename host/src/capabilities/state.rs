@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    mem,
     pin::pin,
     sync::{
         Arc,
@@ -21,6 +22,9 @@ use super::{Instances, Prepared, logging::Stream};
 pub const MAX_RESOURCES: usize = 4096;
 /// The most bytes of one set of fields that a guest puts together.
 const MAX_FIELDS: usize = 64 << 10;
+
+/// The most random bytes of one call: nothing interrupts the host while it makes them.
+const MAX_RANDOM: u64 = 1 << 20;
 
 /// The data of one store.
 pub struct State {
@@ -46,7 +50,7 @@ impl State {
             wasi: wasi(prepared),
             http: http(),
             table: table(),
-            call: Call { plugin, deadline, ticks: 0, waited: false, cause: String::new() },
+            call: Call::new(plugin, deadline),
             memory,
             own: Instances::new(prepared),
         }
@@ -55,6 +59,7 @@ impl State {
 
 fn wasi(prepared: &Prepared) -> WasiCtx {
     let mut builder = WasiCtx::builder();
+    builder.max_random_size(MAX_RANDOM);
     if let Some(log) = &prepared.logging {
         builder.stdout(Stream::stdout(log)).stderr(Stream::stderr(log));
     }
@@ -80,15 +85,41 @@ pub struct Call {
     pub plugin: Arc<str>,
     /// When the call is interrupted.
     pub deadline: Instant,
-    /// How often the clock has ticked while the guest ran, since it last waited.
-    pub ticks: u32,
     /// It has waited since the last tick, and others had its thread meanwhile.
     pub waited: bool,
+    /// For how long it ran before it last waited, since it began or had a turn.
+    spent: Duration,
+    /// Since when it runs; `None` when it goes on with a turn, whose beginning nobody noted.
+    since: Option<Instant>,
     /// Identifies what caused the call: a request id, or topic, partition and offset.
     pub cause: String,
 }
 
 impl Call {
+    fn new(plugin: Arc<str>, deadline: Instant) -> Self {
+        let since = Some(Instant::now());
+        Self { plugin, deadline, waited: false, spent: Duration::ZERO, since, cause: String::new() }
+    }
+
+    /// Another call begins, which is interrupted at `deadline`.
+    pub fn begin(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+        self.waited = false;
+        self.spent = Duration::ZERO;
+        self.since = Some(Instant::now());
+    }
+
+    /// Whether it has had more of the processor than `turn` by now, however often it waited in
+    /// between. Then it needs a turn to go on, and starts afresh with that.
+    pub fn is_long(&mut self, now: Instant, turn: Duration) -> bool {
+        let ran = self.since.map_or(turn, |since| self.spent + now.duration_since(since));
+        let long = ran >= turn;
+        if long {
+            (self.spent, self.since) = (Duration::ZERO, None);
+        }
+        long
+    }
+
     /// Note what caused the call. The room for it stays from call to call.
     pub fn caused_by(&mut self, cause: &str) {
         self.cause.clear();
@@ -104,13 +135,21 @@ impl Call {
     /// need not do so again at the next tick.
     pub async fn wait<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
-        let waited = &mut self.waited;
-        poll_fn(|context| {
+        let mut pending = false;
+        let done = poll_fn(|context| {
             let state = work.as_mut().poll(context);
-            *waited |= state.is_pending();
+            if state.is_pending() && !pending {
+                pending = true;
+                self.waited = true;
+                self.spent += self.since.map_or(Duration::ZERO, |since| since.elapsed());
+            }
             state
         })
-        .await
+        .await;
+        if pending {
+            self.since = Some(Instant::now());
+        }
+        done
     }
 }
 
@@ -120,18 +159,37 @@ pub struct Memory {
     shared: Arc<AtomicUsize>,
     limit: usize,
     mine: usize,
+    /// The part of `mine` that [`Memory::hold`] counted last.
+    held: usize,
     exceeded: bool,
+    overdrawn: bool,
 }
 
 impl Memory {
     /// A store's share; `shared` counts the bytes of all instances, `limit` caps their sum.
     pub fn new(shared: Arc<AtomicUsize>, limit: usize) -> Self {
-        Self { shared, limit, mine: 0, exceeded: false }
+        Self { shared, limit, mine: 0, held: 0, exceeded: false, overdrawn: false }
     }
 
     /// Whether a growth was refused since the store was made.
     pub fn exceeded(&self) -> bool {
         self.exceeded
+    }
+
+    /// Whether the host keeps more than fits: the call must end.
+    pub fn overdrawn(&self) -> bool {
+        self.overdrawn
+    }
+
+    /// Count anew what the host keeps without having asked before, in all.
+    pub fn hold(&mut self, bytes: usize) {
+        let before = mem::take(&mut self.held);
+        self.give_back(before);
+        if self.take(bytes) {
+            self.held = bytes;
+        } else {
+            (self.exceeded, self.overdrawn) = (true, true);
+        }
     }
 
     /// Count bytes that the host keeps for the guest; whether they fit.
@@ -198,14 +256,45 @@ impl WasiView for State {
 mod tests {
     use super::*;
 
+    #[test]
+    fn what_the_host_holds_is_counted_anew_each_time_and_too_much_ends_the_call() {
+        let shared: Arc<AtomicUsize> = Arc::default();
+        let mut memory = Memory::new(shared.clone(), 100);
+        assert!(memory.take(30));
+        for held in [40, 70, 10] {
+            memory.hold(held);
+            assert_eq!(shared.load(Ordering::Relaxed), 30 + held);
+        }
+        assert!(!memory.overdrawn());
+        memory.hold(71);
+        assert!(memory.overdrawn() && memory.exceeded());
+        drop(memory);
+        assert_eq!(shared.load(Ordering::Relaxed), 0);
+    }
+
     #[tokio::test]
     async fn only_a_wait_that_lets_others_run_counts_as_one() {
         let deadline = Instant::now();
-        let mut call =
-            Call { plugin: "p".into(), deadline, ticks: 3, waited: false, cause: "c".into() };
+        let mut call = Call::new("p".into(), deadline);
         assert_eq!(call.wait(async { 1 }).await, 1);
         assert!(!call.waited);
         call.wait(tokio::task::yield_now()).await;
         assert!(call.waited);
+    }
+
+    #[tokio::test]
+    async fn waits_do_not_make_a_long_call_short() {
+        let (now, turn) = (Instant::now(), Duration::from_millis(10));
+        let mut call = Call::new("p".into(), now);
+        assert!(!call.is_long(now, turn));
+        for _ in 0..3 {
+            // As if it had run for a while before each wait.
+            call.since = Some(Instant::now() - turn / 2);
+            call.wait(tokio::task::yield_now()).await;
+        }
+        assert!(call.is_long(Instant::now(), turn));
+        assert!(call.is_long(Instant::now(), turn), "it goes on from turn to turn");
+        call.wait(tokio::task::yield_now()).await;
+        assert!(!call.is_long(Instant::now(), turn), "what it ran before its turn is paid for");
     }
 }

@@ -1,13 +1,12 @@
 //! The recent log lines, for `trellis logs`.
 //!
 //! ```text
-//!  event ── filter ── line ──┬─ ring (bounded in lines and bytes) ── whoever asks
+//!  event ── filter ── line ──┬─ ring (bounded, shared fairly) ── whoever asks
 //!                            └─ broadcast (bounded) ── whoever follows
 //! ```
 
 use std::{
     borrow::Cow,
-    collections::VecDeque,
     fmt::{self, Write},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
@@ -20,6 +19,10 @@ use tracing::{
     field::{Field, Visit},
 };
 use tracing_subscriber::layer::{Context, Layer};
+
+mod ring;
+
+use ring::Ring;
 
 /// Bytes of all lines in the ring together.
 const MAX_BYTES: usize = 16 << 20;
@@ -66,12 +69,6 @@ struct Shared {
     followers: broadcast::Sender<Arc<Line>>,
 }
 
-#[derive(Default)]
-struct Ring {
-    lines: VecDeque<Arc<Line>>,
-    bytes: usize,
-}
-
 impl Logs {
     /// Keep at most this many lines.
     pub fn new(most: usize) -> Self {
@@ -86,7 +83,7 @@ impl Logs {
 
     /// The last `most` lines, oldest first; those about one plugin, if one is named.
     pub fn recent(&self, plugin: Option<&str>, most: usize) -> Vec<Arc<Line>> {
-        select(&self.ring(), plugin, most)
+        self.ring().recent(plugin, most)
     }
 
     /// The same, and every line after them: none is missed or there twice. A receiver that
@@ -97,20 +94,13 @@ impl Logs {
         most: usize,
     ) -> (Vec<Arc<Line>>, broadcast::Receiver<Arc<Line>>) {
         let ring = self.ring();
-        (select(&ring, plugin, most), self.0.followers.subscribe())
+        (ring.recent(plugin, most), self.0.followers.subscribe())
     }
 
     fn push(&self, line: Line) {
         let line = Arc::new(line);
         let mut ring = self.ring();
-        ring.bytes += line.size();
-        ring.lines.push_back(line.clone());
-        while ring.lines.len() > self.0.most || ring.bytes > MAX_BYTES {
-            match ring.lines.pop_front() {
-                Some(oldest) => ring.bytes -= oldest.size(),
-                None => break,
-            }
-        }
+        ring.push(line.clone(), self.0.most, MAX_BYTES);
         // Under the lock, so that a follower sees each line once. Nobody may be following.
         let _ = self.0.followers.send(line);
     }
@@ -118,13 +108,6 @@ impl Logs {
     fn ring(&self) -> MutexGuard<'_, Ring> {
         self.0.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn select(ring: &Ring, plugin: Option<&str>, most: usize) -> Vec<Arc<Line>> {
-    let about = |line: &&Arc<Line>| plugin.is_none() || line.plugin.as_deref() == plugin;
-    let mut lines: Vec<_> = ring.lines.iter().rev().filter(about).take(most).cloned().collect();
-    lines.reverse();
-    lines
 }
 
 struct Recorder(Logs);
@@ -237,7 +220,8 @@ mod tests {
         });
         let lines = logs.recent(None, usize::MAX);
         assert_eq!(lines[0].message.len(), MAX_TEXT);
-        assert!(logs.ring().bytes <= MAX_BYTES && lines.len() > 900, "{}", lines.len());
+        let bytes: usize = lines.iter().map(|line| line.size()).sum();
+        assert!(bytes <= MAX_BYTES && lines.len() > 900, "{}", lines.len());
     }
 
     #[test]

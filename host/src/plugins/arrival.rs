@@ -38,9 +38,12 @@ impl Shared {
         source: &Source,
         number: u64,
     ) -> anyhow::Result<()> {
-        let _permit = self.loads.acquire().await?;
         let insisted = self.entries().take_insistence(path);
-        let loaded = self.loader.load(source).await?;
+        let loaded = {
+            // Not for longer: one that takes its time to start must not keep others from it.
+            let _permit = self.loads.acquire().await?;
+            self.loader.load(source).await?
+        };
         let plugin = loaded.blueprint.manifest.name.clone();
         let version = loaded.blueprint.version.to_string();
         if insisted {

@@ -13,7 +13,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::OnceCell;
@@ -23,7 +23,7 @@ use super::{
     status::{Status, Version, VersionState},
 };
 use crate::{
-    capabilities::{Dialect, Prepared},
+    capabilities::{Dialect, Prepared, logging::Meter},
     manifest::Manifest,
     runtime::{CallError, Code, Instances, Lease, Runtime, exports::Offered, instances::Limits},
 };
@@ -62,6 +62,9 @@ impl Sub for Counts {
 const TRANSFER: usize = 32 << 20;
 /// What a response may have besides its body.
 const MAX_HEAD: usize = 1 << 20;
+/// Lines about failed calls, over time and at once.
+const TOLD_A_SECOND: u32 = 50;
+const TOLD_AT_ONCE: u32 = 500;
 
 /// One loaded version of a plugin: its manifest, its code and its instances.
 pub struct Generation {
@@ -80,6 +83,7 @@ pub struct Generation {
     errors: AtomicU64,
     /// Calls that gave no answer, by [`CallError::KINDS`].
     unanswered: [AtomicU64; CallError::KINDS.len()],
+    told: Meter,
 }
 
 /// Calls of a generation, and how they ended.
@@ -116,6 +120,7 @@ impl Generation {
             faults: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             unanswered: Default::default(),
+            told: Meter::new(TOLD_A_SECOND, TOLD_AT_ONCE, Instant::now()),
         }
     }
 
@@ -163,6 +168,16 @@ impl Generation {
     /// Note that a call answered with an error of the server, or with what is no answer.
     pub fn note_bad_answer(&self) {
         self.errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether a failure may have a line in the log: whoever calls a plugin that always fails must
+    /// not fill it. What is not told is counted, and [`Self::note`] has it in the metrics.
+    pub fn tells(&self) -> bool {
+        let verdict = self.told.admit(Instant::now());
+        if let Some(untold) = verdict.report {
+            tracing::warn!(plugin = %self.plugin, untold, "more calls failed than are logged");
+        }
+        verdict.admitted
     }
 
     fn count(&self, error: &CallError) {
@@ -260,14 +275,14 @@ impl Generation {
     }
 
     /// Take no further calls, wait for those in progress, interrupt them after `grace`, and run
-    /// `stop`.
-    pub(super) async fn drain(&self, grace: Duration) {
+    /// `stop`, which may take as long as its manifest says, but no longer than `last`.
+    pub(super) async fn drain(&self, grace: Duration, last: Duration) {
         // A generation that sleeps must not wake up any more.
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(instances) = self.instances.get() else { return };
         instances.drain(grace).await;
         if self.offered().lifecycle
-            && let Err(error) = instances.stop(self.start_timeout()).await
+            && let Err(error) = instances.stop(self.start_timeout().min(last)).await
         {
             self.count(&error);
             tracing::warn!(plugin = %self.plugin, generation = self.number, %error, "`stop` failed");

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -88,13 +89,17 @@ impl Plugins {
         }
     }
 
-    /// End every generation: no new calls, those in progress get `grace`, then `stop` runs.
+    /// End every generation: no new calls, those in progress get `grace`, then `stop` runs and
+    /// gets `grace` as well. Generations that were replaced before have no more time than these.
     pub async fn drain(&self, grace: Duration) {
         self.shared.tasks.close();
         let live = self.shared.live.send_replace(Arc::default());
-        let drains = live.all().map(|generation| generation.drain(grace));
-        futures_util::future::join_all(drains).await;
-        self.shared.tasks.wait().await;
+        let drains = live.all().map(|generation| generation.drain(grace, grace));
+        let older = tokio::time::timeout(grace * 2, self.shared.tasks.wait());
+        let (_, older) = futures_util::future::join(join_all(drains), older).await;
+        if older.is_err() {
+            tracing::warn!(after = ?grace * 2, "generations that were replaced are left to themselves");
+        }
     }
 
     /// Every plugin as people see it, by name.
@@ -175,12 +180,19 @@ impl Shared {
         let mut pause = RETRY;
         while !self.stopping.is_cancelled() {
             let Some(attempt) = self.entries().next_attempt(&path) else { break };
-            let outcome = match &attempt.source {
-                Some(source) => self.replace(&path, source, attempt.number).await,
-                None => {
-                    self.remove(&path);
-                    Ok(())
+            let bringing = async {
+                match &attempt.source {
+                    Some(source) => self.replace(&path, source, attempt.number).await,
+                    None => {
+                        self.remove(&path);
+                        Ok(())
+                    }
                 }
+            };
+            let outcome = tokio::select! {
+                outcome = bringing => outcome,
+                // What is not live yet will not be.
+                () = self.stopping.cancelled() => return,
             };
             match &outcome {
                 Ok(()) => {}

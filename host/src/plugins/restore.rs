@@ -123,7 +123,7 @@ impl Shared {
             kept: self.versions.path(&kept),
             reason: error.to_string(),
         };
-        let _permit = self.loads.acquire().await.map_err(|_| Refused::Busy)?;
+        let permit = self.loads.acquire().await.map_err(|_| Refused::Busy)?;
         let (parcel, staged) = self.stage(path, &kept).await.map_err(|error| failed(&error))?;
         let staged = staged.map_err(unwritable)?;
         let live = self.entries().live(path).map(|live| live.version());
@@ -132,6 +132,7 @@ impl Shared {
         } else {
             let loaded = self.loader.load_kept(parcel, path).await;
             let loaded = loaded.map_err(|error| failed(&error))?;
+            drop(permit);
             let taken = self.take_over(path, loaded, number, Arrival::Found).await;
             taken.map_err(|error| failed(&error))?;
         }

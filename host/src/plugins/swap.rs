@@ -24,7 +24,7 @@ use super::{
 };
 use crate::runtime::Code;
 
-/// Components that are read, compiled and started at a time.
+/// Components that are read and compiled at a time.
 const LOADS: usize = 4;
 /// How long triggers may take to see a swap before the old generation stops taking calls. They
 /// need microseconds; one that is slower is told that the generation is gone, and asks again.
@@ -204,7 +204,7 @@ impl Shared {
         self.entries().drains(&path, &old, false);
         self.tasks.spawn(async move {
             tokio::time::sleep(SWAP_PAUSE).await;
-            old.drain(grace).await;
+            old.drain(grace, Duration::MAX).await;
             shared.entries().drains(&path, &old, true);
             tracing::debug!(plugin = %old.plugin, generation = old.number, "gone");
         });

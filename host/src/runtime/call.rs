@@ -97,3 +97,8 @@ impl CallError {
 #[derive(Debug, thiserror::Error)]
 #[error("the deadline has passed")]
 pub(super) struct DeadlinePassed;
+
+/// Raised inside a guest for which the host keeps too much.
+#[derive(Debug, thiserror::Error)]
+#[error("the host keeps more for the guest than its memory allows")]
+pub(super) struct Overdrawn;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use wasmtime::component::{Component, InstancePre};
 
 use super::{
     Runtime, cache,
+    engine::Turns,
     exports::{Indices, Offered},
 };
 use crate::capabilities::{Dialect, State};
@@ -17,8 +18,8 @@ pub struct Code {
     pub(super) indices: Indices,
     /// See [`Runtime::pressure`].
     pub(super) pressure: Arc<Notify>,
-    /// See [`super::engine::Ticker`].
-    pub(super) turns: Arc<Semaphore>,
+    /// What long calls wait for.
+    pub(super) turns: Arc<Turns>,
 }
 
 /// Why a component cannot run.

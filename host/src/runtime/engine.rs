@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex as Queue, Semaphore};
 use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::{
@@ -118,14 +118,32 @@ fn pool(count: u32) -> PoolingAllocationConfig {
 /// One thread that moves the epoch of every engine on. A guest looks at the epoch at each loop
 /// and call, and then at its deadline.
 ///
-/// It also deals out *turns*: so many a tick, each the right of a long call to go on for a tick.
-/// What a turn is not taken for in its tick is lost, and a call that waits for something else
-/// holds none.
+/// It also deals out [`Turns`].
 pub struct Ticker {
     engines: Arc<Mutex<Vec<EngineWeak>>>,
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
     /// Dropped to end the thread.
     _stop: mpsc::Sender<()>,
+}
+
+/// So many turns a tick, each the right of a long call to go on for a tick. What a turn is not
+/// taken for in its tick is lost, and a call that waits for something else holds none.
+pub struct Turns {
+    /// How long a turn is, which is also after how much of the processor a call counts as long.
+    pub length: Duration,
+    dealt: Semaphore,
+}
+
+impl Turns {
+    /// Wait for a turn. The calls of one generation stand in one `queue`, whose first stands in
+    /// line with the first of the others: many calls of one plugin get no more than one of another.
+    pub async fn take(&self, queue: &Queue<()>) {
+        let _first = queue.lock().await;
+        // Never closed.
+        if let Ok(turn) = self.dealt.acquire().await {
+            turn.forget();
+        }
+    }
 }
 
 impl Ticker {
@@ -135,13 +153,14 @@ impl Ticker {
         let a_tick = if long_calls == 0 { (cores - 1).max(1) } else { long_calls };
         let (stop, stopped) = mpsc::channel::<()>();
         let engines: Arc<Mutex<Vec<EngineWeak>>> = Arc::default();
-        let turns = Arc::new(Semaphore::new(a_tick));
-        let (ticked, dealt) = (engines.clone(), turns.clone());
+        let turns = Arc::new(Turns { length: every, dealt: Semaphore::new(a_tick) });
+        let (ticked, turned) = (engines.clone(), turns.clone());
         let tick = move || {
             while stopped.recv_timeout(every) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let engines = ticked.lock().unwrap_or_else(PoisonError::into_inner);
                 engines.iter().filter_map(EngineWeak::upgrade).for_each(|e| e.increment_epoch());
-                dealt.add_permits(a_tick.saturating_sub(dealt.available_permits()));
+                let left = turned.dealt.available_permits();
+                turned.dealt.add_permits(a_tick.saturating_sub(left));
             }
         };
         if let Err(error) = thread::Builder::new().name("epochs".into()).spawn(tick) {
@@ -156,7 +175,34 @@ impl Ticker {
     }
 
     /// The turns of long calls.
-    pub fn turns(&self) -> &Arc<Semaphore> {
+    pub fn turns(&self) -> &Arc<Turns> {
         &self.turns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::{BoxFuture, FutureExt, poll_immediate};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn many_calls_of_one_plugin_get_no_more_turns_than_one_of_another() {
+        let turns = Turns { length: Duration::from_millis(10), dealt: Semaphore::new(0) };
+        let (crowd, one) = (Queue::new(()), Queue::new(()));
+        let mut waiting: Vec<BoxFuture<'_, ()>> =
+            (0..10).map(|_| turns.take(&crowd).boxed()).collect();
+        waiting.push(turns.take(&one).boxed());
+        let mut taken = Vec::new();
+        for _ in 0..3 {
+            for (number, call) in waiting.iter_mut().enumerate() {
+                if !taken.contains(&number) && poll_immediate(call).await == Some(()) {
+                    taken.push(number);
+                }
+            }
+            turns.dealt.add_permits(1);
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(taken, [0, 10], "the crowd's second comes after the other's first");
     }
 }

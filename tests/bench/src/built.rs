@@ -37,7 +37,9 @@ impl Built {
         run(cargo.current_dir(root()))?;
         let built = Self { binaries, components };
         let mut build = Command::new(built.program());
-        build.args(["build", "plugins", "tests/bench/guests", "--out"]).arg(&built.components);
+        build
+            .args(["build", "plugins", "tests/bench/guests", "tests/abuse/guests", "--out"])
+            .arg(&built.components);
         run(build.current_dir(root()))?;
         Ok(built)
     }

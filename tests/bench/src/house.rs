@@ -53,6 +53,11 @@ impl House {
         })
     }
 
+    /// Other settings than the usual ones, from the next start on.
+    pub fn set(&self, settings: &str) -> Result<()> {
+        Ok(fs::write(self.dir.path().join("settings.toml"), settings)?)
+    }
+
     /// Start the host and wait until it is ready.
     pub async fn run(&mut self) -> Result<()> {
         let (ports, log) = (self.dir.path().join("ports.json"), self.log());
@@ -95,9 +100,14 @@ impl House {
         self.dir.path().join("host.log")
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        self.ports["http"].as_str().unwrap_or_default()
+    }
+
     /// Where a path is served.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.ports["http"].as_str().unwrap_or_default())
+        format!("http://{}{path}", self.address())
     }
 
     /// Put a file into the plugin directory in one step.

@@ -1,7 +1,7 @@
 //! Measures plugins beside the same work done natively and beside other hosts.
 //!
 //! ```text
-//! main ─▶ measure::{hello, wasi, tracker, consume, drop, reload, idle} ─▶ report
+//! main ─▶ measure::{hello, wasi, tracker, consume, drop, reload, idle, abuse} ─▶ report
 //!            │ house: the host        native: the same work without a plugin
 //!            │ peer: another host     wrk, client: the load
 //! ```

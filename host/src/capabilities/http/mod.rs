@@ -34,6 +34,7 @@ use crate::{
 
 mod body;
 mod client;
+mod fields;
 mod guard;
 mod hosts;
 #[cfg(test)]
@@ -148,10 +149,15 @@ impl Prepared {
     }
 }
 
+/// After so many calls of a guest it is counted what their fields take.
+const COUNT_EVERY: u32 = 64;
+
 /// One store's way out.
 pub struct Instance {
     /// `None` refuses everything.
     prepared: Option<Arc<Prepared>>,
+    /// Calls since the fields were counted.
+    calls: u32,
     /// The end of the call in progress.
     deadline: Instant,
 }
@@ -206,15 +212,20 @@ impl Capability for Http {
     }
 
     fn instance(prepared: &Arc<Prepared>) -> Instance {
-        Instance { prepared: Some(prepared.clone()), deadline: Instant::now() }
+        Instance { prepared: Some(prepared.clone()), calls: 0, deadline: Instant::now() }
     }
 }
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        let shut = || Instance { prepared: None, deadline: self.call.deadline };
+        let shut = || Instance { prepared: None, calls: 0, deadline: self.call.deadline };
         let hooks = self.own.http.get_or_insert_with(shut);
         hooks.deadline = self.call.deadline;
+        hooks.calls += 1;
+        if hooks.calls == COUNT_EVERY {
+            hooks.calls = 0;
+            self.memory.hold(self.table.iter_mut().map(|resource| fields::size(resource)).sum());
+        }
         WasiHttpCtxView { hooks, table: &mut self.table, ctx: &mut self.http }
     }
 }

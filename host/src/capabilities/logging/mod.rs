@@ -21,7 +21,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use meter::Meter;
+pub use meter::Meter;
 pub use stream::Stream;
 
 /// The longest message, in bytes; the rest is cut off.

@@ -75,7 +75,7 @@ pub async fn send(
         };
         return Ok(records.into_iter().map(|record| record.map(&mut keep)).collect());
     }
-    let log = producer.prepared.log.clone();
+    let prepared = producer.prepared.clone();
     let mut answers: Answers = Vec::with_capacity(records.len());
     let mut accepted = Vec::with_capacity(records.len());
     for record in records {
@@ -88,7 +88,7 @@ pub async fn send(
         });
     }
     let call = &mut store.data_mut().call;
-    let mut landed = call.wait(log.produce(accepted)).await.into_iter();
+    let mut landed = call.wait(prepared.send(accepted)).await.into_iter();
     for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
         *answer = match landed.next() {
             Some(Ok(at)) => {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 
 use super::{Capability, Dialect, NoSettings, Plugin, State};
@@ -20,6 +21,10 @@ mod plain;
 const MAX_RECORDS: usize = 10_000;
 /// The most bytes one call may send.
 const MAX_BYTES: usize = 16 << 20;
+
+/// The most bytes that a plugin has on their way to the log at a time; a larger call goes alone.
+/// Others' records stand behind these at most.
+const ROOM: usize = 4 << 20;
 
 /// The capability: the host's log.
 pub struct Produce {
@@ -52,6 +57,19 @@ fn matches(pattern: &str, topic: &str) -> bool {
 pub struct Prepared {
     log: Arc<dyn log::Log>,
     grant: Grant,
+    /// What is left of [`ROOM`].
+    room: Semaphore,
+}
+
+impl Prepared {
+    /// Write records and wait until they are durable, once there is room for them.
+    async fn send(&self, records: Vec<log::Outgoing>) -> Vec<log::Result<log::Position>> {
+        let bytes: usize = records.iter().map(|record| record.tail.len()).sum();
+        let bytes = u32::try_from(bytes.min(ROOM)).unwrap_or(u32::MAX);
+        // Never closed.
+        let _room = self.room.acquire_many(bytes).await;
+        self.log.produce(records).await
+    }
 }
 
 /// One store's producer.
@@ -112,7 +130,7 @@ impl Capability for Produce {
     }
 
     async fn prepare(&self, _plugin: &Plugin, grant: &Grant) -> anyhow::Result<Prepared> {
-        Ok(Prepared { log: self.log.clone(), grant: grant.clone() })
+        Ok(Prepared { log: self.log.clone(), grant: grant.clone(), room: Semaphore::new(ROOM) })
     }
 
     fn instance(prepared: &Arc<Prepared>) -> Instance {

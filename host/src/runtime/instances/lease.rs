@@ -113,7 +113,7 @@ impl Lease {
         let instance = self.instance_mut();
         instance.calls += 1;
         let call = &mut instance.store.data_mut().call;
-        (call.deadline, call.ticks, call.waited) = (deadline, 0, false);
+        call.begin(deadline);
         instance.store.set_epoch_deadline(1);
         &mut instance.store
     }

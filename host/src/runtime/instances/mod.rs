@@ -9,7 +9,6 @@
 
 use std::{
     mem,
-    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
@@ -20,7 +19,12 @@ use std::{
 use tokio::sync::{Notify, Semaphore};
 use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline};
 
-use super::{CallError, Code, call::DeadlinePassed, exports::Exports};
+use super::{
+    CallError, Code,
+    call::{DeadlinePassed, Overdrawn},
+    engine::Turns,
+    exports::Exports,
+};
 use crate::capabilities::{MAX_RESOURCES, Prepared, State};
 
 #[cfg(test)]
@@ -62,6 +66,8 @@ pub struct Instances {
     limits: Limits,
     idle: Mutex<Idle>,
     slots: Semaphore,
+    /// Where long calls wait for their turns.
+    turn: Arc<tokio::sync::Mutex<()>>,
     waiting: AtomicU32,
     /// Who waits for `returned`: nobody but for the hooks and a drain.
     watchers: AtomicU32,
@@ -99,6 +105,7 @@ impl Instances {
             limits,
             idle: Mutex::default(),
             slots: Semaphore::new(limits.concurrency.max(1) as usize),
+            turn: Arc::default(),
             waiting: AtomicU32::new(0),
             watchers: AtomicU32::new(0),
             lent: AtomicU32::new(0),
@@ -306,18 +313,27 @@ impl Instances {
         store.set_hostcall_fuel(self.limits.transfer);
         store.set_max_component_handles(MAX_RESOURCES);
         let (interrupted, turns) = (self.interrupted.clone(), self.code.turns.clone());
+        let queue = self.turn.clone();
         store.epoch_deadline_callback(move |mut store| {
-            let call = &mut store.data_mut().call;
-            if interrupted.load(Ordering::Relaxed) || Instant::now() >= call.deadline {
+            let State { call, memory, .. } = store.data_mut();
+            if memory.overdrawn() {
+                return Err(Overdrawn.into());
+            }
+            let now = Instant::now();
+            if interrupted.load(Ordering::Relaxed) || now >= call.deadline {
                 return Err(DeadlinePassed.into());
             }
-            if mem::take(&mut call.waited) {
-                call.ticks = 0;
+            let waited = mem::take(&mut call.waited);
+            // The plain `Yield` wakes itself at once and starves the timers of tokio.
+            if call.is_long(now, turns.length) {
+                let (turns, queue) = (turns.clone(), queue.clone());
+                return Ok(UpdateDeadline::YieldCustom(1, Box::pin(next_turn(turns, queue))));
+            }
+            // One that has just waited has let others run.
+            if waited {
                 return Ok(UpdateDeadline::Continue(1));
             }
-            call.ticks += 1;
-            // The plain `Yield` wakes itself at once and starves the timers of tokio.
-            Ok(UpdateDeadline::YieldCustom(1, yield_turn(call.ticks > 1, &turns)))
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
         });
         store.set_epoch_deadline(1);
         let instance = self.code.pre.instantiate_async(&mut store).await?;
@@ -345,19 +361,10 @@ impl Instances {
     }
 }
 
-/// Let others run; a long call goes on with its next turn.
-fn yield_turn(long: bool, turns: &Arc<Semaphore>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    if !long {
-        return Box::pin(tokio::task::yield_now());
-    }
-    let turns = turns.clone();
-    Box::pin(async move {
-        // Never closed.
-        if let Ok(turn) = turns.acquire_owned().await {
-            turn.forget();
-        }
-        tokio::task::yield_now().await;
-    })
+/// Let others run, and go on with the next turn.
+async fn next_turn(turns: Arc<Turns>, queue: Arc<tokio::sync::Mutex<()>>) {
+    turns.take(&queue).await;
+    tokio::task::yield_now().await;
 }
 
 struct Decrement<'a>(&'a AtomicU32);

@@ -53,6 +53,9 @@ fn is_of_connection(name: &HeaderName) -> bool {
     )
 }
 
+/// The most fields of an answer. A map of many more does not refuse them, it panics.
+const MAX_FIELDS: usize = 1000;
+
 /// What a plugin answered, as a response; the error says what HTTP does not allow in it.
 pub fn response(
     status: u16,
@@ -63,6 +66,9 @@ pub fn response(
     let status = StatusCode::from_u16(status).ok().filter(|status| status.as_u16() >= 200);
     let status =
         status.filter(|status| status.as_u16() < 600).ok_or("a status out of 200 to 599")?;
+    if count > MAX_FIELDS {
+        return Err(format!("{count} header fields; an answer may have {MAX_FIELDS}"));
+    }
     // Room for the request id, and the date and length that hyper adds.
     let mut headers = HeaderMap::with_capacity(count + 3);
     for (name, value) in fields {
@@ -165,6 +171,13 @@ mod tests {
         for accept in [None, Some("*/*"), Some("text/html,application/json"), Some("image/png")] {
             assert_eq!(shown(Refusal::not_found(), accept).await.1, text, "{accept:?}");
         }
+    }
+
+    #[test]
+    fn more_fields_than_a_map_takes_are_refused() {
+        let refusal = answer(200, &[("a", "b"); 40_000]).unwrap_err();
+        assert_eq!(refusal, "40000 header fields; an answer may have 1000");
+        assert!(answer(200, &[("a", "b"); 1000]).is_ok());
     }
 
     fn answer(

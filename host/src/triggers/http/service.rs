@@ -325,6 +325,9 @@ fn options() -> Response<Body> {
 /// A call gave no answer: note it, log it once, tell the client no more than it needs.
 fn failed(generation: &Generation, exchange: &Exchange<'_>, error: &CallError) -> Refusal {
     generation.note(error);
+    if !generation.tells() {
+        return error.into();
+    }
     let Exchange { parts, id, .. } = exchange;
     let (id, method, path) = (id.as_str(), &parts.method, parts.uri.path());
     let (plugin, kind) = (&generation.plugin, error.kind());
@@ -349,7 +352,9 @@ fn unfit(generation: &Generation, exchange: &Exchange<'_>, problem: &str) -> Ref
     let (id, method, path) = (id.as_str(), &parts.method, parts.uri.path());
     let plugin = &generation.plugin;
     generation.note_bad_answer();
-    tracing::error!(id, %plugin, %method, path, problem, "an answer cannot be sent");
+    if generation.tells() {
+        tracing::error!(id, %plugin, %method, path, problem, "an answer cannot be sent");
+    }
     Refusal::broken()
 }
 

@@ -219,8 +219,11 @@ impl Stream {
 
     fn fail(&mut self, reason: &str) {
         self.failed = true;
-        let (id, plugin) = (self.origin.id.as_str(), &self.origin.generation.plugin);
-        tracing::error!(id, %plugin, reason, "a response broke off in its body");
+        let (id, generation) = (self.origin.id.as_str(), &self.origin.generation);
+        if generation.tells() {
+            let plugin = &generation.plugin;
+            tracing::error!(id, %plugin, reason, "a response broke off in its body");
+        }
     }
 }
 
@@ -240,7 +243,9 @@ async fn see_out(mut running: Running, generation: Arc<Generation>, id: Id) {
     let outcome = outcome.unwrap_or_else(|_| Err(running.late()));
     if let Err(error) = outcome {
         generation.note(&error);
-        let (id, plugin) = (id.as_str(), &generation.plugin);
-        tracing::error!(id, %plugin, %error, "a plugin failed after its answer was sent");
+        if generation.tells() {
+            let (id, plugin) = (id.as_str(), &generation.plugin);
+            tracing::error!(id, %plugin, %error, "a plugin failed after its answer was sent");
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     wrk::{Outcome, Request, Wrk},
 };
 
+mod abuse;
 mod consume;
 mod drop;
 mod hello;
@@ -21,7 +22,7 @@ mod wasi;
 use topics::Kind;
 
 /// Every name, in the order of the report.
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 18] = [
     "http-hello",
     "http-hello-browser",
     "http-hello-plain",
@@ -39,6 +40,7 @@ pub const NAMES: [&str; 17] = [
     "kafka-tracker-durable",
     "kafka-counters-consumer",
     "kafka-relay-exactly-once",
+    "abuse",
 ];
 
 /// How to measure.
@@ -76,6 +78,7 @@ impl Bench {
             "kafka-tracker-durable" => tracker::durable(self, name, Kind::Kafka).await,
             "kafka-counters-consumer" => consume::counters(self, name, Kind::Kafka).await,
             "kafka-relay-exactly-once" => consume::relay(self, name, Kind::Kafka).await,
+            "abuse" => abuse::innocent(self, name).await,
             _ => anyhow::bail!("`{name}` is none of {}", NAMES.join(", ")),
         }
     }
