@@ -1,7 +1,11 @@
 //! The wasmtime engines and the clock that interrupts guests.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -59,6 +63,11 @@ impl Default for Settings {
     }
 }
 
+/// How often guests are looked at while some of them compute for long: then short calls wait for
+/// parts of a tick only, wherever they are waiting.
+const HURRY: Duration = Duration::from_millis(1);
+/// For so many looks after the last turn was wanted.
+const CALM: u32 = 250;
 /// The largest linear memory that fits a slot of the pool.
 const MAX_MEMORY: usize = 4 << 30;
 /// The stack a call runs on. Only touched pages take memory.
@@ -132,13 +141,26 @@ pub struct Turns {
     /// How long a turn is, which is also after how much of the processor a call counts as long.
     pub length: Duration,
     dealt: Semaphore,
+    /// Whether anybody has wanted one since the last tick.
+    wanted: AtomicBool,
 }
 
 impl Turns {
+    fn new(length: Duration, count: usize) -> Self {
+        Self { length, dealt: Semaphore::new(count), wanted: AtomicBool::new(false) }
+    }
+
+    /// Deal out anew what was taken; whether anybody has wanted a turn.
+    fn deal(&self, count: usize) -> bool {
+        self.dealt.add_permits(count.saturating_sub(self.dealt.available_permits()));
+        self.wanted.swap(false, Ordering::Relaxed)
+    }
+
     /// Wait for a turn. The calls of one generation stand in one `queue`, whose first stands in
     /// line with the first of the others: many calls of one plugin get no more than one of another.
     pub async fn take(&self, queue: &Queue<()>) {
         let _first = queue.lock().await;
+        self.wanted.store(true, Ordering::Relaxed);
         // Never closed.
         if let Ok(turn) = self.dealt.acquire().await {
             turn.forget();
@@ -153,14 +175,15 @@ impl Ticker {
         let a_tick = if long_calls == 0 { (cores - 1).max(1) } else { long_calls };
         let (stop, stopped) = mpsc::channel::<()>();
         let engines: Arc<Mutex<Vec<EngineWeak>>> = Arc::default();
-        let turns = Arc::new(Turns { length: every, dealt: Semaphore::new(a_tick) });
+        let turns = Arc::new(Turns::new(every, a_tick));
         let (ticked, turned) = (engines.clone(), turns.clone());
         let tick = move || {
-            while stopped.recv_timeout(every) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let (mut pause, mut calm) = (every, CALM);
+            while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let engines = ticked.lock().unwrap_or_else(PoisonError::into_inner);
                 engines.iter().filter_map(EngineWeak::upgrade).for_each(|e| e.increment_epoch());
-                let left = turned.dealt.available_permits();
-                turned.dealt.add_permits(a_tick.saturating_sub(left));
+                calm = if turned.deal(a_tick) { 0 } else { (calm + 1).min(CALM) };
+                pause = if calm < CALM { HURRY.min(every) } else { every };
             }
         };
         if let Err(error) = thread::Builder::new().name("epochs".into()).spawn(tick) {
@@ -188,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_calls_of_one_plugin_get_no_more_turns_than_one_of_another() {
-        let turns = Turns { length: Duration::from_millis(10), dealt: Semaphore::new(0) };
+        let turns = Turns::new(Duration::from_millis(10), 0);
         let (crowd, one) = (Queue::new(()), Queue::new(()));
         let mut waiting: Vec<BoxFuture<'_, ()>> =
             (0..10).map(|_| turns.take(&crowd).boxed()).collect();
