@@ -53,11 +53,6 @@ impl House {
         })
     }
 
-    /// Other settings than the usual ones, from the next start on.
-    pub fn set(&self, settings: &str) -> Result<()> {
-        Ok(fs::write(self.dir.path().join("settings.toml"), settings)?)
-    }
-
     /// Start the host and wait until it is ready.
     pub async fn run(&mut self) -> Result<()> {
         let (ports, log) = (self.dir.path().join("ports.json"), self.log());

@@ -57,7 +57,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The part of what the connections can ask at most that they do ask.
 const SHARE: f64 = 0.3;
 /// So that what fills the disk comes to an end.
-const SETTINGS: &str = "[grants]\ndefault = \"needs\"\n[sql]\nmax-bytes = \"64MiB\"\n";
+const SETTINGS: &str = "[sql]\nmax-bytes = \"64MiB\"\n";
 /// The answer of the innocent plugin.
 const WELL: &[u8] = b"\r\n\r\nwell";
 
@@ -71,8 +71,7 @@ pub async fn innocent(bench: &Bench, name: &str) -> Result<Vec<Row>> {
 }
 
 async fn beside(bench: &Bench, name: &str, deed: &'static str) -> Result<Row> {
-    let mut house = House::new(&bench.built, None)?;
-    house.set(SETTINGS)?;
+    let mut house = House::new(&bench.built, None, SETTINGS)?;
     house.install_all(&[bench.built.component("innocent")?, bench.built.component("abuser")?])?;
     house.run().await?;
     house.until_served("/innocent/").await?;
