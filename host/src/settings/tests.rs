@@ -202,29 +202,6 @@ fn a_value_that_no_host_could_run_with_is_pointed_at_with_the_remedy() {
        |             ^^^^^
     hint: make it at least 1MiB
     "#);
-    insta::assert_snapshot!(of("[sql]\nbackend = \"postgres\"\n[postgres]\nport = 5432\n", &[]), @r#"
-    `host` names no server
-      --> settings.toml:3:2
-       |
-     3 | [postgres]
-       |  ^^^^^^^^
-    hint: name one, as in `host = "127.0.0.1"`
-    "#);
-    insta::assert_snapshot!(of("[postgres]\nca = \"ca.pem\"\n", &[]), @r#"
-    `ca` is of no use without encryption
-      --> settings.toml:2:6
-       |
-     2 | ca = "ca.pem"
-       |      ^^^^^^^^
-    hint: add `tls = true`, or take it out
-    "#);
-    insta::assert_snapshot!(of("[keyvalue]\nbackend = \"redis\"\n", &[]), @r#"
-    unknown variant `redis`, expected `embedded` or `postgres`
-      --> settings.toml:2:11
-       |
-     2 | backend = "redis"
-       |           ^^^^^^^
-    "#);
     insta::assert_snapshot!(of("[http]\nlisten = []\n", &[]), @r#"
     `listen` names no address
       --> settings.toml:2:10
@@ -275,6 +252,28 @@ fn a_value_that_no_host_could_run_with_is_pointed_at_with_the_remedy() {
       --> TRELLIS_OUTBOUND_CONCURRENCY
     hint: make it at least 1
     "#);
+}
+
+#[test]
+fn a_server_that_is_not_named_right_is_pointed_at_with_the_remedy() {
+    for (file, line, message, hint) in [
+        ("[postgres]\n[sql]\nbackend = \"postgres\"\n", 1, "`host` names no server", "name one"),
+        (
+            "[postgres]\n[keyvalue]\nbackend = \"postgres\"\n",
+            1,
+            "`host` names no server",
+            "name one",
+        ),
+        ("[postgres]\nca = \"ca.pem\"\n", 2, "`ca` is of no use without encryption", "tls = true"),
+        ("[postgres]\nkey = \"a.key\"\n", 2, "go together", "add the other one"),
+        ("[postgres]\nreplica = \"db2\"\n", 2, "is no server's address", "host:port"),
+        ("[postgres]\nconnections = 0\n", 2, "`connections` cannot be 0", "at least 1"),
+    ] {
+        let explained = of(file, &[], &[]).unwrap_err();
+        for part in [&format!("settings.toml:{line}:"), message, hint] {
+            assert!(explained.contains(part), "{file}\n{explained}");
+        }
+    }
 }
 
 #[test]

@@ -56,7 +56,10 @@ impl Open {
              SAVEPOINT _trellis_step",
             tables.turns
         );
-        taken.connection()?.run(&begin).await?;
+        taken.connection()?.run(&begin).await.map_err(|error| match error {
+            Error::CutOff => Error::Unavailable("its turn did not come in time".into()),
+            other => other,
+        })?;
         let (room, tables) = (room.clone(), tables.clone());
         let taken = Some(taken);
         Ok(Self { room, tables, taken, defines: false, marked: false, step: Step::Fresh })
