@@ -13,7 +13,11 @@ use futures_util::{
     TryStreamExt,
     future::{BoxFuture, FutureExt},
 };
-use sqlx::{Row, postgres::PgRow};
+use sqlx::{
+    Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 
 use super::{
     Cursor, Error, KeyValue, MAX_BYTES, MAX_KEY, MAX_KEYS, Namespace, Page, Result, Store, Swap,
@@ -155,17 +159,23 @@ async fn patient<'a, T>(run: impl Fn() -> BoxFuture<'a, sqlx::Result<T>>) -> Res
 }
 
 impl Room {
+    /// Run a statement; the rows it changed.
+    async fn execute(&self, query: Query<'_, sqlx::Postgres, PgArguments>) -> sqlx::Result<u64> {
+        let mut lent = self.server.lend().await?;
+        let done = query.execute(&mut lent.connection).await?;
+        lent.keep();
+        Ok(done.rows_affected())
+    }
+
     async fn get(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>> {
         if keys.len() > MAX_KEYS {
             return Err(Error::TooLarge);
         }
         keys.iter().try_for_each(|key| check_key(key))?;
         let digests: Vec<Vec<u8>> = keys.iter().map(|key| digest(key)).collect();
-        let mut rows = sqlx::query(GET)
-            .bind(&self.plugin)
-            .bind(&self.store)
-            .bind(digests)
-            .fetch(self.server.own());
+        let mut lent = self.server.lend().await.map_err(failed)?;
+        let get = sqlx::query(GET).bind(&self.plugin).bind(&self.store).bind(digests);
+        let mut rows = get.fetch(&mut lent.connection);
         let (mut values, mut bytes) = (vec![None; keys.len()], 0);
         while let Some(row) = rows.try_next().await.map_err(failed)? {
             let place: i64 = row.try_get(0).map_err(failed)?;
@@ -179,6 +189,8 @@ impl Room {
                 *slot = Some(Bytes::from(value));
             }
         }
+        drop(rows);
+        lent.keep();
         Ok(values)
     }
 
@@ -198,7 +210,7 @@ impl Room {
         let (digests, keys, values) = (&digests, &keys, &values);
         patient(|| {
             let set = sqlx::query(SET).bind(&self.plugin).bind(&self.store);
-            set.bind(digests).bind(keys).bind(values).execute(self.server.own()).boxed()
+            self.execute(set.bind(digests).bind(keys).bind(values)).boxed()
         })
         .await
         .map(drop)
@@ -214,31 +226,34 @@ impl Room {
         let digests = &digests;
         patient(|| {
             let delete = sqlx::query(DELETE).bind(&self.plugin).bind(&self.store).bind(digests);
-            delete.execute(self.server.own()).boxed()
+            self.execute(delete).boxed()
         })
         .await
         .map(drop)
     }
 
     async fn page(&self, from: Cursor) -> Result<Page> {
+        let mut lent = self.server.lend().await.map_err(failed)?;
         let rows = match from {
             Cursor::After(key) => {
                 let query = sqlx::query(KEYS).bind(&self.plugin).bind(&self.store);
                 let query = query.bind(key.into_bytes()).bind(PAGE + 1).bind(0_i64);
-                query.fetch_all(self.server.own()).await
+                query.fetch_all(&mut lent.connection).await
             }
             from => {
                 let skip = if let Cursor::Skip(count) = from { count } else { 0 };
                 let skip = i64::try_from(skip).unwrap_or(i64::MAX);
                 let query = sqlx::query(FIRST_KEYS).bind(&self.plugin).bind(&self.store);
-                query.bind(PAGE + 1).bind(skip).fetch_all(self.server.own()).await
+                query.bind(PAGE + 1).bind(skip).fetch_all(&mut lent.connection).await
             }
         };
+        let rows = rows.map_err(failed)?;
+        lent.keep();
         let key = |row: &PgRow| -> Result<String> {
             let bytes: Vec<u8> = row.try_get(0).map_err(failed)?;
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         };
-        let mut keys: Vec<String> = rows.map_err(failed)?.iter().map(key).collect::<Result<_>>()?;
+        let mut keys: Vec<String> = rows.iter().map(key).collect::<Result<_>>()?;
         let more = keys.len() > PAGE as usize;
         keys.truncate(PAGE as usize);
         Ok(Page { keys, more })
@@ -247,14 +262,19 @@ impl Room {
     async fn add(&self, key: String, delta: i64) -> Result<i64> {
         check_key(&key)?;
         let digest = digest(&key);
+        let mut lent = self.server.lend().await.map_err(failed)?;
         let sum = sqlx::query(ADD)
             .bind(&self.plugin)
             .bind(&self.store)
             .bind(&digest)
             .bind(key.as_bytes())
             .bind(delta)
-            .fetch_optional(self.server.own());
-        match sum.await {
+            .fetch_optional(&mut lent.connection)
+            .await;
+        if sum.is_ok() {
+            lent.keep();
+        }
+        match sum {
             Ok(Some(row)) => row.try_get(0).map_err(failed),
             Ok(None) => Err(Error::NotANumber(key)),
             // The server's code for a number that does not fit.
@@ -277,9 +297,8 @@ impl Room {
                 .bind(&self.store)
                 .bind(&digest)
                 .bind(before)
-                .bind(&value[..])
-                .execute(self.server.own());
-            if done.await.map_err(failed)?.rows_affected() > 0 {
+                .bind(&value[..]);
+            if self.execute(done).await.map_err(failed)? > 0 {
                 return Ok(Swap::Done);
             }
             let now = self.get(std::slice::from_ref(&key)).await?.pop().flatten();

@@ -7,7 +7,7 @@
 //! lies elsewhere in the database can take their place.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -17,6 +17,7 @@ use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 mod failure;
 mod settings;
@@ -32,6 +33,8 @@ const OLDEST: u32 = 140_000;
 const AGAIN: Duration = Duration::from_millis(500);
 /// How often the log says that the host still waits.
 const REMIND: Duration = Duration::from_secs(10);
+/// Connections with which the host makes roles and ends statements.
+const OWN: u32 = 2;
 /// A connection that was idle for longer is tried before it is used.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -40,6 +43,24 @@ pub struct Server {
     settings: Settings,
     options: PgConnectOptions,
     own: PgPool,
+    places: Semaphore,
+    idle: Mutex<Vec<(PgConnection, Instant)>>,
+}
+
+/// A connection of the host's own role, for a while. It is closed unless it is kept.
+pub struct Lent<'a> {
+    server: &'a Server,
+    /// To run statements on.
+    pub connection: PgConnection,
+    _place: SemaphorePermit<'a>,
+}
+
+impl Lent<'_> {
+    /// The statement has ended well: somebody else may have the connection.
+    pub fn keep(self) {
+        let Self { server, connection, .. } = self;
+        server.idle().push((connection, Instant::now()));
+    }
 }
 
 impl Server {
@@ -53,7 +74,7 @@ impl Server {
         let options = options(&settings).await?;
         wait(&options, &settings).await?;
         let own = PgPoolOptions::new()
-            .max_connections(settings.own_connections)
+            .max_connections(OWN)
             .acquire_timeout(settings.connect_timeout.into())
             .test_before_acquire(false)
             .before_acquire(|connection, state| {
@@ -66,7 +87,8 @@ impl Server {
                 .boxed()
             })
             .connect_lazy_with(options.clone());
-        let server = Arc::new(Self { settings, options, own });
+        let places = Semaphore::new(settings.own_connections as usize);
+        let server = Arc::new(Self { settings, options, own, places, idle: Mutex::default() });
         server.lay_out().await.context("cannot make the schema `trellis`")?;
         Ok(server)
     }
@@ -76,7 +98,25 @@ impl Server {
         &self.settings
     }
 
-    /// The connections of the host's own role.
+    /// Wait for a connection of the host's own role. While the server is away this fails at once.
+    pub async fn lend(&self) -> sqlx::Result<Lent<'_>> {
+        let place = self.places.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
+        loop {
+            let idle = self.idle().pop();
+            let Some((mut connection, since)) = idle else { break };
+            if since.elapsed() < IDLE || connection.ping().await.is_ok() {
+                return Ok(Lent { server: self, connection, _place: place });
+            }
+        }
+        let connection = connect(&self.options, &self.settings).await?;
+        Ok(Lent { server: self, connection, _place: place })
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(PgConnection, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connections with which the host makes roles and ends what nobody waits for.
     pub fn own(&self) -> &PgPool {
         &self.own
     }
