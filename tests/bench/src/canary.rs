@@ -58,7 +58,7 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> Result<()> {
     let built = Built::make()?;
     let component = fs::read(built.component(NAME)?)?;
-    let mut house = House::new(&built, None)?;
+    let mut house = House::new(&built, None, "")?;
     house.install("bench-canary.wasm", version(&component, "one")?)?;
     house.run().await?;
     house.until_served("/bench-canary").await?;
