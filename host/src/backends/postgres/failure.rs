@@ -49,7 +49,8 @@ impl Failure {
         };
         let code = database.code().unwrap_or_default();
         let told = Self::by_code(&code, database.message());
-        if let Self::Unavailable(_) | Self::Refused = told {
+        // A role that is not there yet is refused, too; whoever expects none tells of it.
+        if let Self::Unavailable(_) = told {
             tracing::warn!(message = database.message(), %code, "PostgreSQL failed");
         }
         told.with_detail(database)

@@ -141,6 +141,9 @@ fn told(failure: Failure) -> Error {
         Failure::CutOff => Error::CutOff,
         Failure::Unavailable(why) => Error::Unavailable(why.into()),
         Failure::Finished => Error::Finished,
-        Failure::Refused => Error::Unavailable("the host cannot log in".into()),
+        Failure::Refused => {
+            tracing::warn!("PostgreSQL lets a role no longer in");
+            Error::Unavailable("the host cannot log in".into())
+        }
     }
 }
