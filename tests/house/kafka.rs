@@ -71,6 +71,12 @@ async fn an_event_that_was_posted_is_counted_over_a_cluster_also_after_a_kill() 
     assert_eq!(host.records("raw", 45).await.len(), 45);
     // Once to `events`, although a batch may have been under way.
     assert_eq!(host.records("events", 45).await.len(), 45);
+    host.eventually(async || {
+        let text = host.admin("/metrics").await.text();
+        let told = ["trellis_kafka_sent_records_total{", "trellis_kafka_brokers_up{"];
+        if told.iter().all(|name| text.contains(name)) { Ok(()) } else { Err(text) }
+    })
+    .await;
     assert_eq!(host.stop().await, Some(0));
 }
 

@@ -17,6 +17,15 @@ impl Broker {
     /// Start a broker that keeps everything in `dir`, on the ports it had there before; without
     /// one, in a directory that is gone afterwards.
     pub fn start(dir: Option<&Path>) -> Self {
+        Self::run(dir, None)
+    }
+
+    /// The same for clients that find it at another address, `host:port`, which leads to it.
+    pub fn start_behind(dir: &Path, address: &str) -> Self {
+        Self::run(Some(dir), Some(address))
+    }
+
+    fn run(dir: Option<&Path>, address: Option<&str>) -> Self {
         let mut directories = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
         let script = directories.find_map(|directory| {
             Some(directory.join("tests/servers/kafka")).filter(|script| script.is_file())
@@ -24,6 +33,7 @@ impl Broker {
         let mut script = Command::new(script.expect("the workspace has the script"))
             .arg("serve")
             .args(dir)
+            .args(address)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

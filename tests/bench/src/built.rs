@@ -44,6 +44,23 @@ impl Built {
         Ok(built)
     }
 
+    /// What `tests/run` built, for tests.
+    ///
+    /// # Errors
+    /// When the environment does not name the components.
+    pub fn found() -> Result<Self> {
+        let components = env::var_os("TRELLIS_TEST_COMPONENTS").context(
+            "TRELLIS_TEST_COMPONENTS names no directory: run `tests/run`, which sets it",
+        )?;
+        let exe = env::current_exe()?;
+        // Tests lie one directory deeper than programs.
+        let dirs = exe.ancestors().skip(1);
+        let binaries = dirs.take(2).find(|dir| dir.join("trellis").is_file());
+        let binaries =
+            binaries.context("no program `trellis` is built: run `tests/run`")?.to_owned();
+        Ok(Self { binaries, components: components.into() })
+    }
+
     /// The host.
     pub fn program(&self) -> PathBuf {
         self.binaries.join("trellis")

@@ -1,6 +1,7 @@
 //! A host with directories of its own.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -28,6 +29,7 @@ pub struct House {
     dir: TempDir,
     program: PathBuf,
     pinned: Option<String>,
+    environment: Vec<(&'static str, OsString)>,
     process: Option<Process>,
     ports: Value,
     /// Asks this host.
@@ -47,12 +49,17 @@ impl House {
             dir,
             program: built.program(),
             pinned,
+            environment: Vec::new(),
             process: None,
             ports: Value::Null,
             client: Client::default(),
         })
     }
 
+    /// Run it with this variable from now on.
+    pub fn environment(&mut self, name: &'static str, value: &OsStr) {
+        self.environment.push((name, value.to_owned()));
+    }
     /// Start the host and wait until it is ready.
     pub async fn run(&mut self) -> Result<()> {
         let (ports, log) = (self.dir.path().join("ports.json"), self.log());
@@ -62,6 +69,7 @@ impl House {
         command.arg("--plugins").arg(self.plugins()).arg("--data").arg(self.data());
         command.arg("--settings").arg(self.dir.path().join("settings.toml"));
         command.arg("--ports-file").arg(&ports);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let mut process = Process::start(command, &log)?;
         self.ports = serde_json::from_str(&process.until_written(&ports, &log).await?)?;
         self.process = Some(process);

@@ -12,19 +12,14 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
+use bench::{broker, built, client, fill, house, process};
 use clap::{Parser, Subcommand};
 
-mod built;
 mod canary;
-mod client;
-mod crash;
-mod fill;
-mod house;
 mod machine;
 mod measure;
 mod native;
 mod peer;
-mod process;
 mod replay;
 mod report;
 mod wrk;
@@ -65,8 +60,6 @@ enum Command {
     Peers,
     /// Send each line of an access log as an event.
     Replay(replay::Arguments),
-    /// Kill the host at random moments while events arrive; check that none is lost or doubled.
-    Crash(crash::Arguments),
     /// Split requests between two versions and count them; drop bad versions and time the host.
     Canary(canary::Arguments),
     /// Run one of the native programs.
@@ -93,7 +86,6 @@ async fn main() -> Result<()> {
         None => measure(arguments).await,
         Some(Command::Peers) => peer::install(),
         Some(Command::Replay(arguments)) => replay::run(arguments).await,
-        Some(Command::Crash(arguments)) => crash::run(arguments).await,
         Some(Command::Canary(arguments)) => canary::run(arguments).await,
         Some(Command::Native(native)) => native.run().await,
         Some(Command::Fill { data, topic, messages }) => {

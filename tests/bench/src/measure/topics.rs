@@ -8,13 +8,7 @@ use tempfile::TempDir;
 use trellis::backends::log::{Log, Start, kafka::Kafka, settings::kafka::Settings};
 
 use super::Bench;
-use crate::{fill, house::House};
-
-#[allow(dead_code, missing_docs, clippy::unwrap_used, reason = "shared with the tests")]
-#[path = "../../../servers/kafka.rs"]
-mod server;
-
-use server::Broker;
+use crate::{broker::Broker, fill, house::House};
 
 /// Which log is measured.
 #[derive(Clone, Copy)]

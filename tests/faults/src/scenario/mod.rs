@@ -1,0 +1,90 @@
+//! One file for each kind of fault.
+
+use std::{fmt, time::Duration};
+
+use anyhow::{Result, bail};
+use bench::house::House;
+
+use crate::{
+    history::{Sent, Violation, check},
+    reading,
+    stage::Stage,
+};
+
+pub mod clock;
+pub mod disk;
+pub mod kill_broker;
+pub mod kill_host;
+pub mod network;
+
+/// The most violations that are listed.
+const LISTED: usize = 20;
+
+/// How often, how fast, and by what chance.
+pub struct Plan {
+    /// How often the fault is made.
+    pub rounds: usize,
+    /// The longest time between two faults.
+    pub longest: Duration,
+    /// Chooses moments and faults.
+    pub random: fastrand::Rng,
+}
+
+impl Plan {
+    /// A time until the next fault.
+    pub fn pause(&mut self) -> Duration {
+        let longest = u64::try_from(self.longest.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(self.random.u64(longest.min(50)..=longest.max(51)))
+    }
+}
+
+/// What came of a scenario that nothing was wrong with.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How often the fault was made.
+    pub rounds: usize,
+    /// Events that were acknowledged, all of which are there once.
+    pub acknowledged: usize,
+    /// Events without an answer.
+    pub unanswered: usize,
+    /// Those of them that are there all the same, once.
+    pub found: usize,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rounds, acknowledged, unanswered, found } = self;
+        write!(
+            f,
+            "{rounds} faults: {acknowledged} acknowledged events are there, each once, in order, \
+             passed on and counted once; so are {found} of {unanswered} without an answer"
+        )
+    }
+}
+
+/// Once everything is well again: compare what the clients know with what is there.
+async fn judge(rounds: usize, stage: &Stage, house: &mut House, sent: &Sent) -> Result<Outcome> {
+    let there = match reading::everything(stage, house).await? {
+        Ok(there) => there,
+        Err(stuck) => bail!("{stuck}\n{}", house.said()),
+    };
+    let violations = check(sent, &there);
+    if !violations.is_empty() {
+        bail!("{}\n{}", listed(&violations), house.said());
+    }
+    let present: usize = there.raw.values().map(Vec::len).sum();
+    Ok(Outcome {
+        rounds,
+        acknowledged: sent.acknowledged.len(),
+        unanswered: sent.unanswered.len(),
+        found: present.saturating_sub(sent.acknowledged.len()),
+    })
+}
+
+fn listed(violations: &[Violation]) -> String {
+    let mut text = format!("{} violations", violations.len());
+    for violation in violations.iter().take(LISTED) {
+        text += &format!("\n  {violation}");
+    }
+    text
+}

@@ -1,0 +1,134 @@
+//! Where a scenario plays: a host with the plugins, and the log it stands on.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use bench::{
+    broker::Broker,
+    built::Built,
+    house::{House, log_directory},
+};
+use tempfile::TempDir;
+use trellis::backends::log::{
+    Log, Settings as LogSettings, embedded::Embedded, kafka::Kafka,
+    settings::kafka::Settings as KafkaSettings,
+};
+
+use crate::{proxy::Proxy, reading};
+
+/// The plugins that every event passes.
+const PLUGINS: [&str; 3] = ["tracker", "enricher", "counters"];
+/// A transaction of a host that is gone keeps nobody waiting for longer than this.
+const TIMEOUTS: &str = "delivery-timeout = \"10s\"\nsession-timeout = \"6s\"\n";
+
+/// Where topics are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// In the host's data directory.
+    Embedded,
+    /// In a cluster of one real broker.
+    Kafka,
+}
+
+/// The log, and what hosts need to find it.
+pub struct Stage {
+    /// What is built.
+    pub built: Built,
+    cluster: Option<Cluster>,
+}
+
+/// A broker behind a door.
+pub struct Cluster {
+    broker: Option<Broker>,
+    dir: TempDir,
+    door: Proxy,
+}
+
+impl Stage {
+    /// A log with nothing in it.
+    pub async fn new(kind: Kind) -> Result<Self> {
+        let cluster = match kind {
+            Kind::Embedded => None,
+            Kind::Kafka => {
+                let (dir, door) = (tempfile::tempdir()?, Proxy::open().await?);
+                let mut cluster = Cluster { broker: None, dir, door };
+                cluster.start().await?;
+                Some(cluster)
+            }
+        };
+        Ok(Self { built: Built::found().or_else(|_| Built::make())?, cluster })
+    }
+
+    /// A host with the plugins that does not run yet; it has these settings besides.
+    pub fn house(&self, more: &str) -> Result<House> {
+        let log = self.cluster.as_ref().map_or_else(String::new, |cluster| {
+            format!(
+                "[log]\nbackend = \"kafka\"\nrevoke-deadline = \"5s\"\n[log.kafka]\n\
+                 brokers = [\"{}\"]\n{TIMEOUTS}",
+                cluster.door.address()
+            )
+        });
+        let house = House::new(&self.built, None, &format!("{log}{more}"))?;
+        let components: Result<Vec<PathBuf>> =
+            PLUGINS.iter().map(|plugin| self.built.component(plugin)).collect();
+        house.install_all(&components?)?;
+        Ok(house)
+    }
+
+    /// The log as one who looks at it has it. An embedded one must have no host.
+    pub async fn log(&self, house: &House) -> Result<Arc<dyn Log>> {
+        Ok(match &self.cluster {
+            None => {
+                let dir = log_directory(&house.data());
+                Arc::new(Embedded::open(LogSettings::default(), &dir).await?)
+            }
+            Some(cluster) => {
+                let brokers = vec![cluster.door.address().to_string()];
+                let settings = KafkaSettings { brokers, ..KafkaSettings::default() };
+                Arc::new(Kafka::open(settings, Duration::from_secs(5)).await?)
+            }
+        })
+    }
+
+    /// How many records a topic of a running host holds.
+    pub async fn records(&self, house: &House, topic: &str) -> Result<u64> {
+        if self.cluster.is_none() {
+            return house.records(topic).await;
+        }
+        // The offsets of a cluster also count the ends of transactions.
+        let log = self.log(house).await?;
+        let records = reading::topic(&*log, topic).await?;
+        log.close().await;
+        Ok(records.values().map(|numbers| numbers.len() as u64).sum())
+    }
+
+    /// The cluster.
+    pub fn cluster(&mut self) -> Result<&mut Cluster> {
+        self.cluster.as_mut().context("the log is in no cluster")
+    }
+}
+
+impl Cluster {
+    /// The door that hosts come through.
+    pub fn door(&self) -> &Proxy {
+        &self.door
+    }
+
+    /// End the broker without a word.
+    pub async fn kill(&mut self) -> Result<()> {
+        if let Some(broker) = self.broker.take() {
+            tokio::task::spawn_blocking(move || broker.kill()).await?;
+        }
+        Ok(())
+    }
+
+    /// Start the broker with everything it had.
+    pub async fn start(&mut self) -> Result<()> {
+        let (dir, advertised) = (self.dir.path().to_owned(), self.door.address().to_string());
+        let start = move || Broker::start_behind(&dir, &advertised);
+        let broker = tokio::task::spawn_blocking(start).await?;
+        self.door.lead_to(broker.plain().parse::<SocketAddr>()?);
+        self.broker = Some(broker);
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! The short form of each scenario.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::stage::Kind;
+
+/// Play a scenario with a few faults, at moments that differ from run to run.
+async fn play(scenario: Scenario, rounds: usize, longest: Duration) {
+    let seed = fastrand::u64(..);
+    let mut plan = Plan { rounds, longest, random: fastrand::Rng::with_seed(seed) };
+    let outcome = scenario.play(&mut plan).await;
+    let outcome = outcome.unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
+    assert!(outcome.acknowledged > 0, "seed {seed}: {outcome}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_host_loses_and_doubles_nothing() {
+    play(Scenario::KillHost { log: Kind::Embedded }, 5, Duration::from_millis(500)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_host_on_kafka_loses_and_doubles_nothing() {
+    play(Scenario::KillHost { log: Kind::Kafka }, 2, Duration::from_millis(2000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_broker_loses_and_doubles_nothing() {
+    play(Scenario::KillBroker, 2, Duration::from_millis(2000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_network_to_kafka_loses_and_doubles_nothing() {
+    play(Scenario::Network, 4, Duration::from_millis(2000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_loses_and_doubles_nothing() {
+    play(Scenario::Disk, 3, Duration::from_millis(1000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_loses_and_doubles_nothing() {
+    play(Scenario::Clock, 5, Duration::from_millis(500)).await;
+}
