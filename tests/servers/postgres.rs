@@ -27,8 +27,11 @@ impl Postgres {
     }
 
     fn run(command: &str, args: &[&OsStr]) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/servers/postgres");
-        let mut script = Command::new(script)
+        let mut directories = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+        let script = directories.find_map(|directory| {
+            Some(directory.join("tests/servers/postgres")).filter(|script| script.is_file())
+        });
+        let mut script = Command::new(script.expect("the workspace has the script"))
             .arg(command)
             .args(args)
             .stdin(Stdio::piped())

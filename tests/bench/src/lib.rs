@@ -8,4 +8,8 @@ pub mod built;
 pub mod client;
 pub mod fill;
 pub mod house;
+/// A real PostgreSQL, likewise.
+#[allow(missing_docs, clippy::unwrap_used, reason = "shared with the tests of the host")]
+#[path = "../../servers/postgres.rs"]
+pub mod postgres;
 pub mod process;

@@ -64,22 +64,29 @@ enum Scenario {
     },
     /// Kill the Kafka broker.
     KillBroker,
-    /// Cut, delay, throttle and reset the connections to the Kafka broker.
+    /// Kill PostgreSQL.
+    KillDatabase,
+    /// Cut, delay, throttle and reset the connections to Kafka and PostgreSQL.
     Network,
     /// Fill the disk of the embedded backends.
     Disk,
     /// Let the host's clock jump.
     Clock,
+    /// Three hosts over Kafka and PostgreSQL: kill one, then replace every plugin on all.
+    Nodes,
 }
 
 impl Scenario {
-    const EACH: [Self; 6] = [
+    const EACH: [Self; 9] = [
         Self::KillHost { log: stage::Kind::Embedded },
         Self::KillHost { log: stage::Kind::Kafka },
+        Self::KillHost { log: stage::Kind::Servers },
         Self::KillBroker,
+        Self::KillDatabase,
         Self::Network,
         Self::Disk,
         Self::Clock,
+        Self::Nodes,
     ];
 
     /// The scenarios that it stands for.
@@ -95,9 +102,11 @@ impl Scenario {
             Self::All => bail!("it is taken apart before it is played"),
             Self::KillHost { log } => scenario::kill_host::play(plan, log).await,
             Self::KillBroker => scenario::kill_broker::play(plan).await,
+            Self::KillDatabase => scenario::kill_database::play(plan).await,
             Self::Network => scenario::network::play(plan).await,
             Self::Disk => scenario::disk::play(plan).await,
             Self::Clock => scenario::clock::play(plan).await,
+            Self::Nodes => scenario::nodes::play(plan).await,
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Where a scenario plays: a host with the plugins, and the log it stands on.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use bench::{
     broker::Broker,
     built::Built,
     house::{House, log_directory},
+    postgres::Postgres,
 };
 use tempfile::TempDir;
 use trellis::backends::log::{
@@ -17,7 +18,7 @@ use trellis::backends::log::{
 use crate::{proxy::Proxy, reading};
 
 /// The plugins that every event passes.
-const PLUGINS: [&str; 3] = ["tracker", "enricher", "counters"];
+pub const PLUGINS: [&str; 3] = ["tracker", "enricher", "counters"];
 /// A transaction of a host that is gone keeps nobody waiting for longer than this.
 const TIMEOUTS: &str = "delivery-timeout = \"10s\"\nsession-timeout = \"6s\"\n";
 
@@ -28,6 +29,8 @@ pub enum Kind {
     Embedded,
     /// In a cluster of one real broker.
     Kafka,
+    /// There as well, and the databases and stores in a real PostgreSQL.
+    Servers,
 }
 
 /// The log, and what hosts need to find it.
@@ -35,6 +38,7 @@ pub struct Stage {
     /// What is built.
     pub built: Built,
     cluster: Option<Cluster>,
+    database: Option<Database>,
 }
 
 /// A broker behind a door.
@@ -44,19 +48,35 @@ pub struct Cluster {
     door: Proxy,
 }
 
+/// A database server behind a door.
+pub struct Database {
+    server: Option<Postgres>,
+    dir: TempDir,
+    door: Proxy,
+}
+
 impl Stage {
     /// A log with nothing in it.
     pub async fn new(kind: Kind) -> Result<Self> {
         let cluster = match kind {
             Kind::Embedded => None,
-            Kind::Kafka => {
+            Kind::Kafka | Kind::Servers => {
                 let (dir, door) = (tempfile::tempdir()?, Proxy::open().await?);
                 let mut cluster = Cluster { broker: None, dir, door };
                 cluster.start().await?;
                 Some(cluster)
             }
         };
-        Ok(Self { built: Built::found().or_else(|_| Built::make())?, cluster })
+        let database = match kind {
+            Kind::Embedded | Kind::Kafka => None,
+            Kind::Servers => {
+                let (dir, door) = (tempfile::tempdir()?, Proxy::open().await?);
+                let mut database = Database { server: None, dir, door };
+                database.start().await?;
+                Some(database)
+            }
+        };
+        Ok(Self { built: Built::found().or_else(|_| Built::make())?, cluster, database })
     }
 
     /// A host with the plugins that does not run yet; it has these settings besides.
@@ -68,7 +88,8 @@ impl Stage {
                 cluster.door.address()
             )
         });
-        let house = House::new(&self.built, None, &format!("{log}{more}"))?;
+        let sql = self.database.as_ref().map_or_else(|| Ok(String::new()), Database::settings)?;
+        let house = House::new(&self.built, None, &format!("{log}{sql}{more}"))?;
         let components: Result<Vec<PathBuf>> =
             PLUGINS.iter().map(|plugin| self.built.component(plugin)).collect();
         house.install_all(&components?)?;
@@ -102,6 +123,11 @@ impl Stage {
         Ok(records.values().map(|numbers| numbers.len() as u64).sum())
     }
 
+    /// The database server.
+    pub fn database(&mut self) -> Result<&mut Database> {
+        self.database.as_mut().context("the databases are on no server")
+    }
+
     /// The cluster.
     pub fn cluster(&mut self) -> Result<&mut Cluster> {
         self.cluster.as_mut().context("the log is in no cluster")
@@ -130,5 +156,44 @@ impl Cluster {
         self.door.lead_to(broker.plain().parse::<SocketAddr>()?);
         self.broker = Some(broker);
         Ok(())
+    }
+}
+
+impl Database {
+    /// The door that hosts come through.
+    pub fn door(&self) -> &Proxy {
+        &self.door
+    }
+
+    /// End the server without a word.
+    pub async fn kill(&mut self) -> Result<()> {
+        if let Some(server) = self.server.take() {
+            tokio::task::spawn_blocking(move || server.kill()).await?;
+        }
+        Ok(())
+    }
+
+    /// Start the server with everything it had.
+    pub async fn start(&mut self) -> Result<()> {
+        let dir = self.dir.path().join("server");
+        let server = tokio::task::spawn_blocking(move || Postgres::start(Some(&dir))).await?;
+        self.door.lead_to(SocketAddr::from(([127, 0, 0, 1], server.port())));
+        self.server = Some(server);
+        Ok(())
+    }
+
+    fn settings(&self) -> Result<String> {
+        let server = self.server.as_ref().context("the database server does not run")?;
+        let password = self.dir.path().join("password");
+        fs::write(&password, server.password())?;
+        Ok(format!(
+            "[sql]\nbackend = \"postgres\"\n[keyvalue]\nbackend = \"postgres\"\n[postgres]\n\
+             host = \"127.0.0.1\"\nport = {}\ndatabase = \"{}\"\nuser = \"{}\"\n\
+             password = {{ file = \"{}\" }}\n",
+            self.door.address().port(),
+            server.database(),
+            server.user(),
+            password.display()
+        ))
     }
 }

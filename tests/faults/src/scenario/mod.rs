@@ -14,8 +14,10 @@ use crate::{
 pub mod clock;
 pub mod disk;
 pub mod kill_broker;
+pub mod kill_database;
 pub mod kill_host;
 pub mod network;
+pub mod nodes;
 
 /// The most violations that are listed.
 const LISTED: usize = 20;

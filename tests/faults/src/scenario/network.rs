@@ -1,4 +1,4 @@
-//! A bad network between the host and the Kafka broker.
+//! A bad network between the host and the servers it stands on.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::{
     stage::{Kind, Stage},
 };
 
-/// Make the door to the broker bad in turn, then well again, while clients send.
+/// Make the doors to the broker and the database bad in turn, then well again, while clients send.
 pub async fn play(plan: &mut Plan) -> Result<Outcome> {
-    let mut stage = Stage::new(Kind::Kafka).await?;
+    let mut stage = Stage::new(Kind::Servers).await?;
     let mut house = stage.house("")?;
     house.run().await?;
     let load = Load::start(vec![house.url("/t")]);
@@ -25,12 +25,18 @@ pub async fn play(plan: &mut Plan) -> Result<Outcome> {
             Fault::Late(Duration::from_millis(plan.random.u64(1..200))),
             Fault::Narrow(plan.random.u32(10_000..200_000)),
         ][plan.random.usize(..4)];
-        stage.cluster()?.door().make(fault);
+        let of_database = plan.random.bool();
+        let door = match of_database {
+            true => stage.database()?.door(),
+            false => stage.cluster()?.door(),
+        };
+        door.make(fault);
         let pause = plan.pause();
         sleep(pause).await;
-        stage.cluster()?.door().make(Fault::None);
+        door.make(Fault::None);
         sleep(plan.pause()).await;
-        eprintln!("fault {round}: {fault:?} for {pause:?}");
+        let server = if of_database { "PostgreSQL" } else { "Kafka" };
+        eprintln!("fault {round}: {fault:?} before {server} for {pause:?}");
     }
     let sent = load.stop().await?;
     judge(plan.rounds, &stage, &mut house, &sent).await
