@@ -47,6 +47,9 @@ struct Arguments {
     /// The longest time between two faults, in milliseconds.
     #[arg(long, global = true, default_value_t = 2000)]
     longest: u64,
+    /// The longest that a partition of a host that is gone may be without a reader, in milliseconds.
+    #[arg(long, global = true, default_value_t = 10_000)]
+    taken_over: u64,
     /// Repeats the moments of an earlier run.
     #[arg(long, global = true)]
     seed: Option<u64>,
@@ -120,6 +123,7 @@ async fn main() -> Result<()> {
         let mut plan = Plan {
             rounds: arguments.rounds,
             longest: Duration::from_millis(arguments.longest),
+            taken_over: Duration::from_millis(arguments.taken_over),
             random: fastrand::Rng::with_seed(seed),
         };
         let outcome = scenario.play(&mut plan).await;

@@ -28,6 +28,8 @@ pub struct Plan {
     pub rounds: usize,
     /// The longest time between two faults.
     pub longest: Duration,
+    /// Within this time after the end of a host every partition has a reader again.
+    pub taken_over: Duration,
     /// Chooses moments and faults.
     pub random: fastrand::Rng,
 }

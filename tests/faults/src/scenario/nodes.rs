@@ -21,8 +21,6 @@ use crate::{
 
 /// Hosts.
 const NODES: usize = 3;
-/// Within this time every partition has a reader again.
-const TAKEN_OVER: Duration = Duration::from_secs(10);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -44,7 +42,7 @@ pub async fn play(plan: &mut Plan) -> Result<Outcome> {
         houses[victim].kill();
         load.aim(urls(&others(&houses, victim)));
         let witness = (victim + 1) % NODES;
-        until_all_go_on(&houses[witness]).await?;
+        until_all_go_on(&houses[witness], plan.taken_over).await?;
         eprintln!("kill {round}: every partition is read again after {:?}", begun.elapsed());
         houses[victim].run().await?;
         load.aim(urls(&houses));
@@ -67,7 +65,7 @@ fn others(houses: &[House], but: usize) -> Vec<&House> {
 }
 
 /// Wait until the enricher has gone on in every partition of `raw`.
-async fn until_all_go_on(house: &House) -> Result<()> {
+async fn until_all_go_on(house: &House, limit: Duration) -> Result<()> {
     let (begun, before) = (Instant::now(), places(house).await?);
     loop {
         let now = places(house).await?;
@@ -77,8 +75,8 @@ async fn until_all_go_on(house: &House) -> Result<()> {
             return Ok(());
         }
         ensure!(
-            begun.elapsed() <= TAKEN_OVER,
-            "nobody reads the partitions {still:?} of `raw` after {TAKEN_OVER:?}\n{}",
+            begun.elapsed() <= limit,
+            "nobody reads the partitions {still:?} of `raw` after {limit:?}\n{}",
             house.said()
         );
         sleep(LOOK).await;
