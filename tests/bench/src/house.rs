@@ -60,6 +60,7 @@ impl House {
     pub fn environment(&mut self, name: &'static str, value: &OsStr) {
         self.environment.push((name, value.to_owned()));
     }
+
     /// Start the host and wait until it is ready.
     pub async fn run(&mut self) -> Result<()> {
         let (ports, log) = (self.dir.path().join("ports.json"), self.log());
