@@ -184,8 +184,9 @@ mod tests {
         status: u16,
         fields: &[(&'static str, &'static str)],
     ) -> Result<Response<Body>, String> {
+        let count = fields.len();
         let fields = fields.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-        response(status, fields, 0, Bytes::from_static(b"body"))
+        response(status, fields, count, Bytes::from_static(b"body"))
     }
 
     #[test]
