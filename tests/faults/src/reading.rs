@@ -20,8 +20,9 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long a read waits where a partition may have more.
-const WAIT: Duration = Duration::from_millis(200);
+/// How long a read may take to find the next record. One that finds none sooner says that there is
+/// nothing but the ends of transactions.
+const WAIT: Duration = Duration::from_secs(20);
 
 /// Wait until the groups of a running host have come to the end, stop it, and read everything.
 /// The inner error is a group that does not come to its end.
