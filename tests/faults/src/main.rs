@@ -75,7 +75,7 @@ enum Scenario {
     Disk,
     /// Let the host's clock jump.
     Clock,
-    /// Three hosts over Kafka and PostgreSQL: kill one, then replace every plugin on all.
+    /// Three hosts over Kafka and PostgreSQL: kill one, then replace a plugin on all.
     Nodes,
 }
 

@@ -44,11 +44,6 @@ async fn a_killed_database_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_of_three_hosts_is_killed_and_all_are_upgraded() {
-    play(Scenario::Nodes, 1, Duration::from_millis(1000)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_bad_network_loses_and_doubles_nothing() {
     play(Scenario::Network, 4, Duration::from_millis(2000)).await;
 }
