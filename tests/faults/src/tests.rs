@@ -29,11 +29,6 @@ async fn a_killed_host_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_host_on_kafka_loses_and_doubles_nothing() {
-    play(Scenario::KillHost { log: Kind::Kafka }, 2, Duration::from_millis(2000)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_broker_loses_and_doubles_nothing() {
     play(Scenario::KillBroker, 2, Duration::from_millis(2000)).await;
 }
