@@ -23,7 +23,7 @@ use crate::{
     backends::{Backends, Unusable},
     capabilities::Capabilities,
     nodes::{Nodes, State, node::Addresses},
-    observe::{self, Observe},
+    observe::{self, Observe, traces::Export},
     plugins::{Check, Plugins, Versions, folder::Folder, load::Loader},
     runtime::{Runtime, cache::Cache},
     settings::{Loaded, Settings},
@@ -51,6 +51,9 @@ pub async fn run(
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    let traces = Export::open(&settings.observe.traces, settings.nodes.own_name()).await.map_err(
+        |fault| anyhow::anyhow!("`[observe.traces]`: {fault}\nhint: {}", fault.place().1),
+    )?;
     // Everything ends with it; a while after the order to leave.
     let stop = CancellationToken::new();
     // A server that the host stands on may be away for long.
@@ -117,6 +120,7 @@ pub async fn run(
     closed.cancel();
     tasks.close();
     tasks.wait().await;
+    traces.close().await;
     for path in ports_files(&settings) {
         // Whoever looks finds the addresses of a running host, or nothing.
         let _ = fs::remove_file(path);

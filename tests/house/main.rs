@@ -26,5 +26,6 @@ mod secrets;
 mod start;
 mod storage;
 mod support;
+mod traces;
 mod versions;
 mod walk;

@@ -4,9 +4,9 @@ use trellis::observe::metrics::NAMES;
 
 use crate::support::Host;
 
-/// What begins so is written over a cluster alone, or by plugins that keep values: the tests of
-/// those see to it.
-const ELSEWHERE: &[&str] = &["trellis_kafka_", "trellis_cache_"];
+/// What begins so is written over a cluster alone, by plugins that keep values, or where traces are
+/// lost: the tests of those see to it.
+const ELSEWHERE: &[&str] = &["trellis_kafka_", "trellis_cache_", "trellis_trace_"];
 
 const PLUGINS: &[&str] = &["tracker", "enricher", "counters", "hello"];
 

@@ -16,6 +16,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::WasiHttpCtx;
 
 use super::{Instances, Prepared, logging::Stream};
+use crate::observe::traces::Trace;
 
 /// The most resources that a store has at a time, and the most handles to them: each takes memory
 /// of the host's.
@@ -93,12 +94,22 @@ pub struct Call {
     since: Option<Instant>,
     /// Identifies what caused the call: a request id, or topic, partition and offset.
     pub cause: String,
+    /// The trace that it belongs to, if it is traced.
+    pub trace: Option<Trace>,
 }
 
 impl Call {
     fn new(plugin: Arc<str>, deadline: Instant) -> Self {
         let since = Some(Instant::now());
-        Self { plugin, deadline, waited: false, spent: Duration::ZERO, since, cause: String::new() }
+        Self {
+            plugin,
+            deadline,
+            waited: false,
+            spent: Duration::ZERO,
+            since,
+            cause: String::new(),
+            trace: None,
+        }
     }
 
     /// Another call begins, which is interrupted at `deadline`.
@@ -120,10 +131,18 @@ impl Call {
         long
     }
 
-    /// Note what caused the call. The room for it stays from call to call.
-    pub fn caused_by(&mut self, cause: &str) {
+    /// Note what caused the call, and the trace of that. The room for the text stays from call to
+    /// call.
+    pub fn caused_by(&mut self, cause: &str, trace: Option<Trace>) {
         self.cause.clear();
         self.cause.push_str(cause);
+        self.trace = trace;
+    }
+
+    /// It has ended: nothing else is caused by the same.
+    pub fn end(&mut self) {
+        self.cause.clear();
+        self.trace = None;
     }
 
     /// What is left until the deadline; host functions that wait, wait at most this long.

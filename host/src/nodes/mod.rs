@@ -46,6 +46,13 @@ pub struct Settings {
     pub forgotten_after: Millis,
 }
 
+impl Settings {
+    /// What this host is called.
+    pub fn own_name(&self) -> String {
+        self.name.clone().unwrap_or_else(machine_name)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -76,7 +83,7 @@ impl Nodes {
         statuses: impl Fn() -> Vec<Status> + Send + Sync + 'static,
         state: watch::Receiver<State>,
     ) -> Self {
-        let name = settings.name.clone().unwrap_or_else(machine_name);
+        let name = settings.own_name();
         Self {
             store: keyvalue.store(Namespace::Host("nodes")),
             own: Node::starting(name, addresses, now_ms()),

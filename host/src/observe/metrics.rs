@@ -118,6 +118,11 @@ pub const NAMES: &[(&str, Kind, &str)] = &[
         Gauge,
         "When the process started, in seconds since the beginning of 1970.",
     ),
+    (
+        "trellis_trace_exports_failed_total",
+        Counter,
+        "Times that spans did not arrive at the collector and were lost.",
+    ),
     ("trellis_log_lines_dropped_total", Counter, "Log lines beyond a plugin's rate, by plugin."),
     (
         "trellis_metric_values_dropped_total",

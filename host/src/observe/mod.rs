@@ -1,7 +1,8 @@
 //! Where the log lines and the numbers of all rooms end up.
 //!
-//! Every room writes through `tracing` and `metrics`. Those that enter here want to read or to set
-//! up: `serve` calls [`init`] once, and the admin API serves what [`Observe`] holds.
+//! Every room writes through `tracing` and `metrics`, and begins spans in [`traces`]. Others that
+//! enter here want to read or to set up: `serve` calls [`init`] once, and the admin API serves what
+//! [`Observe`] holds.
 
 use std::io::{self, IsTerminal};
 
@@ -14,6 +15,7 @@ pub mod logs;
 pub mod metrics;
 mod process;
 mod text;
+pub mod traces;
 
 pub use logs::Logs;
 pub use metrics::Metrics;
@@ -29,18 +31,26 @@ pub struct Settings {
     pub format: Format,
     /// Lines kept in memory for `trellis logs`.
     pub recent_lines: usize,
+    /// `[observe.traces]`
+    pub traces: traces::Settings,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { log: "info".into(), format: Format::Text, recent_lines: 10_000 }
+        Self {
+            log: "info".into(),
+            format: Format::Text,
+            recent_lines: 10_000,
+            traces: traces::Settings::default(),
+        }
     }
 }
 
 impl Settings {
     /// Whether [`init`] would take them.
     pub fn check(&self) -> Result<(), Error> {
-        filter(&self.log).map(drop)
+        filter(&self.log)?;
+        Ok(self.traces.check()?)
     }
 }
 
@@ -55,7 +65,7 @@ pub enum Format {
     Json,
 }
 
-/// Why the log cannot be written.
+/// Why nothing can be seen of the host.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The filter is not in the language of filters.
@@ -67,6 +77,9 @@ pub enum Error {
     /// Somebody else has taken the log or the metrics of this process.
     #[error("the log and the metrics of this process are in use already")]
     Taken,
+    /// Nothing can be traced.
+    #[error(transparent)]
+    Traces(#[from] traces::Fault),
 }
 
 /// What was written lately, and all numbers.

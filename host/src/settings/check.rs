@@ -8,7 +8,7 @@ use crate::{
         check_rate_limit,
         problem::{Fault, Step, check_range},
     },
-    nodes,
+    nodes, observe,
     plugins::versions,
     quantity::{Bytes, Millis},
     runtime,
@@ -49,9 +49,15 @@ pub(super) fn check(settings: &Settings) -> Outcome {
     check_versions(&settings.versions)?;
     check_backends(&settings.backends)?;
     check_outbound(&settings.capabilities.http)?;
-    settings.observe.check().map_err(|error| {
-        let hint = "write a level such as `info`, or `info,plugin=debug`";
-        Fault::new(["observe", "log"].map(Step::from), error.to_string(), hint)
+    settings.observe.check().map_err(|error| match &error {
+        observe::Error::Traces(fault) => {
+            let (key, hint) = fault.place();
+            Fault::new(["observe", "traces", key].map(Step::from), error.to_string(), hint)
+        }
+        _ => {
+            let hint = "write a level such as `info`, or `info,plugin=debug`";
+            Fault::new(["observe", "log"].map(Step::from), error.to_string(), hint)
+        }
     })
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use trellis_sdk::consumer::{Batch, Failure, Message};
-use trellis_sdk::producer::Records;
+use trellis_sdk::producer::{Record, Records};
 use trellis_sdk::{config, geoip};
 
 pub use device::Devices;
@@ -52,7 +52,8 @@ fn send(events: &[(Message<'_>, Raw<'_>)], now_ms: u64) -> Result<(), Failure> {
         for (message, raw) in events {
             let place = places.get(raw.ip.as_ref()).map_or(place::UNKNOWN, String::as_str);
             let event = Enriched::new(raw, devices.of(&raw.agent), place, &pod, now_ms)?;
-            records.push_json(TOPIC, message.key(), &event)?;
+            let record = Record::to(TOPIC).made_of(message);
+            records.push_json(&record, &event)?;
             if records.size() > FULL {
                 std::mem::take(&mut records).send()?;
             }

@@ -5,7 +5,7 @@
 
 use trellis_sdk::http::{Error, Result};
 use trellis_sdk::log;
-use trellis_sdk::producer::{Records, SendError};
+use trellis_sdk::producer::{Record, Records, SendError};
 
 use crate::event::Event;
 use crate::seen::Seen;
@@ -33,7 +33,7 @@ pub fn store_one(event: &Event<'_>, settings: &Settings) -> Result<()> {
 /// Add an event to what is sent. The key is the address of the client: its events stay in order.
 pub fn add(records: &mut Records, event: &Event<'_>) -> Result<()> {
     let mark = records.mark();
-    records.push_json(TOPIC, Some(event.ip.as_bytes()), event)?;
+    records.push_json(&Record::to(TOPIC).key(event.ip.as_bytes()), event)?;
     if records.size_since(mark) <= MAX_EVENT {
         return Ok(());
     }

@@ -29,6 +29,11 @@ async fn a_killed_host_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_killed_host_over_a_cluster_loses_and_doubles_nothing() {
+    play(Scenario::KillHost { log: Kind::Kafka }, 3, Duration::from_millis(500)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_broker_loses_and_doubles_nothing() {
     play(Scenario::KillBroker, 2, Duration::from_millis(2000)).await;
 }

@@ -9,6 +9,7 @@ use std::{ops::Range, sync::Arc};
 use bytes::{Buf, BufMut, Bytes};
 
 use super::Error;
+use crate::observe::traces::{TRACEPARENT, Trace};
 
 /// The version byte of every packed layout.
 pub const VERSION: u8 = 1;
@@ -32,6 +33,8 @@ pub struct Outgoing {
     pub timestamp_ms: Option<i64>,
     /// Key, value and headers in the packed layout; [`Tail::check`] holds for it.
     pub tail: Bytes,
+    /// The trace that it belongs to: a header of it, once its topic is known to have the room.
+    pub trace: Option<Trace>,
 }
 
 impl Outgoing {
@@ -50,7 +53,16 @@ impl Outgoing {
             put_opt(&mut tail, Some(name.as_bytes()));
             put_opt(&mut tail, *value);
         }
-        Self { topic, partition: None, timestamp_ms: None, tail: tail.into() }
+        Self { topic, partition: None, timestamp_ms: None, tail: tail.into(), trace: None }
+    }
+
+    /// The tail with the header that names the record's trace, if it has one, and unless the
+    /// guest has put its own there or the record would be larger than `limit` for it.
+    pub fn into_tail(self, limit: usize) -> Bytes {
+        match self.trace {
+            Some(trace) => with_trace(&self.tail, &trace.header(), limit).unwrap_or(self.tail),
+            None => self.tail,
+        }
     }
 
     /// Whether every log can take it, wherever it goes.
@@ -74,6 +86,24 @@ impl Outgoing {
     pub fn key(&self) -> Option<&[u8]> {
         Tail(&self.tail).key()
     }
+}
+
+/// `None` where the header is not to be added.
+fn with_trace(tail: &[u8], trace: &str, limit: usize) -> Option<Bytes> {
+    let size = tail.len() + 4 + TRACEPARENT.len() + 4 + trace.len();
+    if size > limit || Tail(tail).headers().any(|(name, _)| name == TRACEPARENT) {
+        return None;
+    }
+    let mut rest = tail;
+    take_opt(&mut rest).and(take_opt(&mut rest)).ok()?;
+    let count_at = tail.len() - rest.len();
+    let count = take_u32(&mut rest).ok()?.checked_add(1)?;
+    let mut with = Vec::with_capacity(size);
+    with.extend_from_slice(tail);
+    with[count_at..count_at + 4].copy_from_slice(&count.to_le_bytes());
+    put_opt(&mut with, Some(TRACEPARENT.as_bytes()));
+    put_opt(&mut with, Some(trace.as_bytes()));
+    Some(with.into())
 }
 
 /// The bytes are not what the layout says.
@@ -111,6 +141,11 @@ impl<'a> Tail<'a> {
         let mut rest = self.0;
         take_opt(&mut rest).ok()?;
         take_opt(&mut rest).ok().flatten()
+    }
+
+    /// The value of the first header of this name.
+    pub fn header(self, wanted: &str) -> Option<&'a [u8]> {
+        self.headers().find(|(name, _)| *name == wanted)?.1
     }
 
     /// The headers in order.
@@ -179,14 +214,28 @@ pub struct Batch {
 impl Batch {
     /// An empty batch of a partition, with room for `capacity` bytes of records.
     pub fn new(topic: &str, partition: u32, next: u64, capacity: usize) -> Self {
+        let bytes = Self::head(topic, partition, capacity);
+        let records_at = bytes.len();
+        Self::sealed(bytes, records_at, 0, next)
+    }
+
+    /// What stands before the records of a batch of a partition, with room for `capacity` bytes of
+    /// them: whoever has the records one by one appends them here, see [`Self::sealed`].
+    pub fn head(topic: &str, partition: u32, capacity: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(24 + topic.len() + capacity);
         bytes.extend_from_slice(&[VERSION, 0, 0, 0]);
         bytes.put_u32_le(0);
         bytes.put_u32_le(partition);
         bytes.put_u64_le(0);
         put_opt(&mut bytes, Some(topic.as_bytes()));
-        let records_at = bytes.len();
-        Self { bytes: Arc::new(bytes), records_at, count: 0, next, behind: 0, cut: false }
+        bytes
+    }
+
+    /// The batch of a [`Self::head`] of `records_at` bytes and the `count` records behind it;
+    /// `next` is the offset behind the last.
+    pub fn sealed(mut bytes: Vec<u8>, records_at: usize, count: u32, next: u64) -> Self {
+        bytes[COUNT].copy_from_slice(&count.to_le_bytes());
+        Self { bytes: Arc::new(bytes), records_at, count, next, behind: 0, cut: false }
     }
 
     /// Append records that are packed already; `next` is the offset behind the last.
@@ -352,6 +401,27 @@ mod tests {
         let tail = Tail(&sent.tail);
         assert_eq!((tail.key(), tail.value()), (None, Some(&b"v"[..])));
         assert_eq!(tail.headers().collect::<Vec<_>>(), headers);
+    }
+
+    #[test]
+    fn a_trace_is_the_last_header_unless_the_guest_has_one_or_there_is_no_room() {
+        let trace = || Some(Trace::sample());
+        let sent = |headers: &[(&str, Option<&[u8]>)]| {
+            let record = Outgoing::new("t".into(), Some(b"k"), Some(b"v"), headers);
+            (record.tail.clone(), Outgoing { trace: trace(), ..record })
+        };
+        let (plain, traced) = sent(&[("a", None)]);
+        let size = plain.len() + 4 + 11 + 4 + 55;
+        let tail = traced.clone().into_tail(size);
+        Tail::check(&tail).unwrap();
+        assert_eq!((Tail(&tail).key(), Tail(&tail).value()), (Some(&b"k"[..]), Some(&b"v"[..])));
+        let names: Vec<_> = Tail(&tail).headers().map(|(name, _)| name).collect();
+        assert_eq!((names, tail.len()), (vec!["a", TRACEPARENT], size));
+        assert_eq!(Tail(&tail).header(TRACEPARENT), Some(Trace::sample().header().as_bytes()));
+        assert_eq!(traced.into_tail(size - 1), plain);
+        let (plain, traced) = sent(&[(TRACEPARENT, Some(b"mine"))]);
+        assert_eq!(traced.into_tail(1 << 20), plain);
+        assert_eq!(Outgoing::new("t".into(), None, None, &[]).into_tail(1 << 20).len(), 12);
     }
 
     proptest::proptest! {

@@ -29,6 +29,7 @@ use wasmtime_wasi_http::{
 use super::{Capability, Dialect, Plugin, State};
 use crate::{
     backends::Backends,
+    observe::traces::Trace,
     quantity::{Bytes, Millis},
 };
 
@@ -39,6 +40,7 @@ mod guard;
 mod hosts;
 #[cfg(test)]
 mod tests;
+mod traced;
 
 use client::{Client, Waits};
 use guard::{Lookup, Reach};
@@ -160,6 +162,8 @@ pub struct Instance {
     calls: u32,
     /// The end of the call in progress.
     deadline: Instant,
+    /// The trace that it belongs to.
+    trace: Option<Trace>,
 }
 
 impl Capability for Http {
@@ -212,15 +216,18 @@ impl Capability for Http {
     }
 
     fn instance(prepared: &Arc<Prepared>) -> Instance {
-        Instance { prepared: Some(prepared.clone()), calls: 0, deadline: Instant::now() }
+        let deadline = Instant::now();
+        Instance { prepared: Some(prepared.clone()), calls: 0, deadline, trace: None }
     }
 }
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        let shut = || Instance { prepared: None, calls: 0, deadline: self.call.deadline };
+        let deadline = self.call.deadline;
+        let shut = || Instance { prepared: None, calls: 0, deadline, trace: None };
         let hooks = self.own.http.get_or_insert_with(shut);
-        hooks.deadline = self.call.deadline;
+        hooks.deadline = deadline;
+        hooks.trace.clone_from(&self.call.trace);
         hooks.calls += 1;
         if hooks.calls == COUNT_EVERY {
             hooks.calls = 0;
@@ -250,8 +257,17 @@ impl WasiHttpHooks for Instance {
             None => Err(Error::HttpRequestDenied),
             Some(prepared) => prepared.check(&request).map(|()| prepared.clone()),
         };
-        let deadline = self.deadline;
-        Box::new(async move { prepared?.send(request, options, deadline).await })
+        let (deadline, trace) = (self.deadline, self.trace.clone());
+        Box::new(async move {
+            let prepared = prepared?;
+            let mut request = request;
+            let mut span = trace.and_then(|of| traced::begin(&of, &prepared.plugin, &mut request));
+            let answer = prepared.send(request, options, deadline).await;
+            if let Some(span) = &mut span {
+                traced::describe(span, &answer);
+            }
+            answer
+        })
     }
 }
 

@@ -1,19 +1,21 @@
 //! `logging`: a plugin's own lines in the log of the host, through `wasi:logging` and its
 //! standard output and error.
 //!
-//! Every line becomes an event with the target `plugin` and the fields `plugin` and `context`.
+//! Every line becomes an event with the target `plugin` and the fields `plugin`, `context`, `cause` (of
+//! the call: a request's id, or a topic, a partition and an offset) and `trace`.
 //! A plugin has a rate; what is beyond it is dropped and counted, and the count is reported
 //! once a second.
 
 use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use serde::{Deserialize, Serialize};
+use tracing::field::display;
 use wasmtime::{
     StoreContextMut,
     component::{ComponentType, Lift, Linker, WasmStr},
 };
 
-use super::{Capability, Dialect, Plugin, State};
+use super::{Call, Capability, Dialect, Plugin, State};
 use crate::backends::Backends;
 
 mod meter;
@@ -93,9 +95,9 @@ pub enum Level {
 }
 
 impl Prepared {
-    /// Write a line for the plugin, if its rate allows. `cause` identifies the request or the
-    /// messages that the plugin was called for, as far as that is known.
-    pub fn write(&self, level: Level, cause: &str, context: &str, message: &str) {
+    /// Write a line for the plugin, if its rate allows. `call` tells of the
+    /// request or the messages that the plugin was called for, as far as that is known.
+    pub fn write(&self, level: Level, call: Option<&Call>, context: &str, message: &str) {
         let verdict = self.meter.admit(Instant::now());
         if let Some(dropped) = verdict.report {
             self.report(dropped);
@@ -106,16 +108,27 @@ impl Prepared {
         }
         let (context, message) = (one_line(context, MAX_CONTEXT), one_line(message, MAX_LINE));
         let context = (!context.is_empty()).then_some(&*context);
-        let cause = (!cause.is_empty()).then_some(cause);
+        let cause = call.map(|call| call.cause.as_str()).filter(|cause| !cause.is_empty());
+        let trace = call.and_then(|call| call.trace.as_ref()).map(|trace| display(trace.id()));
         let plugin = &*self.plugin;
         match level {
-            Level::Trace => tracing::trace!(target: "plugin", plugin, cause, context, "{message}"),
-            Level::Debug => tracing::debug!(target: "plugin", plugin, cause, context, "{message}"),
-            Level::Info => tracing::info!(target: "plugin", plugin, cause, context, "{message}"),
-            Level::Warn => tracing::warn!(target: "plugin", plugin, cause, context, "{message}"),
-            Level::Error => tracing::error!(target: "plugin", plugin, cause, context, "{message}"),
+            Level::Trace => {
+                tracing::trace!(target: "plugin", plugin, cause, trace, context, "{message}")
+            }
+            Level::Debug => {
+                tracing::debug!(target: "plugin", plugin, cause, trace, context, "{message}")
+            }
+            Level::Info => {
+                tracing::info!(target: "plugin", plugin, cause, trace, context, "{message}")
+            }
+            Level::Warn => {
+                tracing::warn!(target: "plugin", plugin, cause, trace, context, "{message}")
+            }
+            Level::Error => {
+                tracing::error!(target: "plugin", plugin, cause, trace, context, "{message}")
+            }
             Level::Critical => {
-                tracing::error!(target: "plugin", plugin, cause, context, critical = true, "{message}");
+                tracing::error!(target: "plugin", plugin, cause, trace, context, critical = true, "{message}");
             }
         }
     }
@@ -207,7 +220,7 @@ fn log(
 ) -> wasmtime::Result<()> {
     let (context, message) = (context.to_str(&store)?, message.to_str(&store)?);
     if let Some(own) = &store.data().own.logging {
-        own.prepared.write(level, &store.data().call.cause, &context, &message);
+        own.prepared.write(level, Some(&store.data().call), &context, &message);
     }
     Ok(())
 }

@@ -65,7 +65,7 @@ impl Shared {
         let whole = line.strip_suffix(b"\n").unwrap_or(line);
         let whole = whole.strip_suffix(b"\r").unwrap_or(whole);
         if !whole.is_empty() {
-            self.log.write(self.level, "", self.name, &String::from_utf8_lossy(whole));
+            self.log.write(self.level, None, self.name, &String::from_utf8_lossy(whole));
         }
         line.clear();
     }

@@ -79,8 +79,8 @@ fn heard(settings: Settings, speak: impl FnOnce(Arc<Prepared>)) -> Vec<String> {
 #[test]
 fn a_line_keeps_its_level_and_context_and_cannot_forge_another() {
     let lines = heard(Settings::default(), |voice| {
-        voice.write(Level::Info, "r-1", "cart", "sold");
-        voice.write(Level::Critical, "", "", "first\nERROR forged \u{1b}[2J");
+        voice.write(Level::Info, None, "cart", "sold");
+        voice.write(Level::Critical, None, "", "first\nERROR forged \u{1b}[2J");
     });
     assert_eq!(lines, ["INFO cart: sold", "ERROR : first\\nERROR forged \\u{1b}[2J"]);
 }
@@ -88,7 +88,7 @@ fn a_line_keeps_its_level_and_context_and_cannot_forge_another() {
 #[test]
 fn a_long_line_is_cut_between_letters() {
     let lines = heard(Settings::default(), |voice| {
-        voice.write(Level::Debug, "", &"c".repeat(1000), &"ü".repeat(MAX_LINE));
+        voice.write(Level::Debug, None, &"c".repeat(1000), &"ü".repeat(MAX_LINE));
     });
     let context = "c".repeat(MAX_CONTEXT);
     assert_eq!(lines, [format!("DEBUG {context} …: {} …", "ü".repeat(MAX_LINE / 2))]);
@@ -98,7 +98,7 @@ fn a_long_line_is_cut_between_letters() {
 fn lines_beyond_the_rate_are_dropped_and_the_end_says_how_many() {
     let lines = heard(Settings { lines_per_second: 0, burst: 2 }, |voice| {
         for number in 0..5 {
-            voice.write(Level::Info, "", "", &number.to_string());
+            voice.write(Level::Info, None, "", &number.to_string());
         }
     });
     assert_eq!(lines, ["INFO : 0", "INFO : 1", "dropped 3"]);

@@ -1,12 +1,17 @@
 //! Sending, whatever the form: the one place where records leave a guest.
 
+use std::sync::Arc;
+
 use wasmtime::{
     StoreContextMut,
     component::{ComponentType, Lower},
 };
 
 use super::{Instance, State};
-use crate::backends::log;
+use crate::{
+    backends::log,
+    observe::traces::{self, Span, SpanKind, Trace},
+};
 
 /// `trellis:kafka/types.position`.
 #[derive(Clone, Debug, PartialEq, ComponentType, Lower)]
@@ -57,7 +62,32 @@ pub fn producer<'a>(
     store: &'a mut StoreContextMut<'_, State>,
 ) -> wasmtime::Result<&'a mut Instance> {
     let own = &mut store.data_mut().own;
-    own.produce.as_mut().ok_or_else(|| wasmtime::format_err!("`produce` was not granted"))
+    own.produce.as_mut().ok_or_else(not_granted)
+}
+
+fn not_granted() -> wasmtime::Error {
+    wasmtime::format_err!("`produce` was not granted")
+}
+
+/// The span of what one call sends.
+fn send_span(
+    trace: &Trace,
+    plugin: &Arc<str>,
+    records: &[Result<log::Outgoing, SendError>],
+) -> Option<Span> {
+    let mut topics = records.iter().flatten().map(|record| &record.topic);
+    let first = topics.next()?;
+    let only = topics.all(|topic| topic == first).then(|| first.clone());
+    let name = only.as_ref().map_or("send".to_owned(), |topic| format!("send {topic}"));
+    let mut span = traces::child(trace, SpanKind::Producer, name, [])?;
+    span.note("messaging.system", "trellis");
+    span.note("messaging.operation.type", "send");
+    if let Some(topic) = only {
+        span.note("messaging.destination.name", topic);
+    }
+    span.note("messaging.batch.message_count", records.len() as i64);
+    span.note("trellis.plugin", plugin.clone());
+    Some(span)
 }
 
 /// Send what was accepted and fill in the answers, `Err` already standing where a record was
@@ -66,28 +96,31 @@ pub async fn send(
     mut store: StoreContextMut<'_, State>,
     records: Vec<Result<log::Outgoing, SendError>>,
 ) -> wasmtime::Result<Answers> {
-    let producer = producer(&mut store)?;
+    let State { call, own, .. } = store.data_mut();
+    let producer = own.produce.as_mut().ok_or_else(not_granted)?;
     if let Some(transaction) = &mut producer.transaction {
+        // The whole batch is one commit, so what is sent belongs to the batch.
         let mut keep = |record: log::Outgoing| {
             let partition = record.partition.unwrap_or(u32::MAX);
-            transaction.push(record);
+            transaction.push(log::Outgoing { trace: call.trace.clone(), ..record });
             Position { partition, offset: None }
         };
         return Ok(records.into_iter().map(|record| record.map(&mut keep)).collect());
     }
     let prepared = producer.prepared.clone();
+    let mut span = call.trace.as_ref().and_then(|trace| send_span(trace, &call.plugin, &records));
+    let trace = span.as_ref().map(Span::trace);
     let mut answers: Answers = Vec::with_capacity(records.len());
     let mut accepted = Vec::with_capacity(records.len());
     for record in records {
         answers.push(match record {
             Ok(record) => {
-                accepted.push(record);
+                accepted.push(log::Outgoing { trace: trace.clone(), ..record });
                 Ok(Position { partition: 0, offset: None })
             }
             Err(refused) => Err(refused),
         });
     }
-    let call = &mut store.data_mut().call;
     let mut landed = call.wait(prepared.send(accepted)).await.into_iter();
     for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
         *answer = match landed.next() {
@@ -95,7 +128,12 @@ pub async fn send(
                 let offset = (at.offset != log::Position::UNKNOWN).then_some(at.offset);
                 Ok(Position { partition: at.partition, offset })
             }
-            Some(Err(error)) => Err(error.into()),
+            Some(Err(error)) => {
+                if let Some(span) = &mut span {
+                    span.fail("send", &error);
+                }
+                Err(error.into())
+            }
             None => Err(SendError::Unavailable("the log gave no answer".into())),
         };
     }

@@ -86,6 +86,7 @@ fn unpack_record(
         partition: (partition != record::NULL).then_some(partition),
         timestamp_ms: (timestamp_ms != -1).then_some(timestamp_ms),
         tail: packed.slice_ref(body),
+        trace: None,
     }))
 }
 

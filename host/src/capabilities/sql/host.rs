@@ -6,7 +6,11 @@ use wasmtime::{
 };
 
 use super::{Instance, State};
-use crate::{backends::sql, capabilities::Call};
+use crate::{
+    backends::sql,
+    capabilities::Call,
+    observe::traces::{self, SpanKind},
+};
 
 /// The interface.
 pub const INTERFACE: &str = "trellis:storage/sql@0.1.0";
@@ -140,15 +144,26 @@ fn own<'a>(
     Ok((instance.ok_or_else(|| wasmtime::format_err!("`sql` was not granted"))?, call))
 }
 
-/// Wait for an answer, at most until the deadline of the call.
+/// Wait for an answer, at most until the deadline of the call. `name` is what the call's trace
+/// shows it as. The text of a statement stays out: there may be secrets in it.
 async fn within<T, R: From<T>>(
     call: &mut Call,
+    name: &'static str,
     work: impl Future<Output = sql::Result<T>>,
 ) -> Answer<R> {
+    let mut span = call.trace.as_ref().and_then(|of| {
+        let mut span = traces::child(of, SpanKind::Client, format!("sql {name}"), [])?;
+        span.note("db.operation.name", name);
+        span.note("trellis.plugin", call.plugin.clone());
+        Some(span)
+    });
     let work = tokio::time::timeout(call.remaining(), work);
     let answer = call.wait(work).await.unwrap_or_else(|_| {
         Err(sql::Error::Unavailable("the call's time was over before its turn came".into()))
     });
+    if let (Some(span), Err(error)) = (&mut span, &answer) {
+        span.fail("sql", error);
+    }
     Ok((answer.map(R::from).map_err(Error::from),))
 }
 
@@ -173,14 +188,14 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         Box::new(async move {
             let statement = statement(text, params);
             let (sql, call) = own(&mut store)?;
-            within::<_, Rows>(call, sql.query(statement)).await
+            within::<_, Rows>(call, "query", sql.query(statement)).await
         })
     })?;
     sql.func_wrap_async("execute", |mut store, (text, params): (String, Vec<Value>)| {
         Box::new(async move {
             let statement = statement(text, params);
             let (sql, call) = own(&mut store)?;
-            within::<_, u64>(call, sql.execute(statement)).await
+            within::<_, u64>(call, "execute", sql.execute(statement)).await
         })
     })?;
     sql.func_wrap_async("batch", |mut store, (statements,): (Vec<Statement>,)| {
@@ -188,7 +203,7 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             let statements =
                 statements.into_iter().map(|each| statement(each.sql, each.params)).collect();
             let (sql, call) = own(&mut store)?;
-            within::<_, Vec<u64>>(call, sql.batch(statements)).await
+            within::<_, Vec<u64>>(call, "batch", sql.batch(statements)).await
         })
     })?;
     link_transaction(linker)
@@ -210,7 +225,7 @@ fn link_transaction(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     sql.func_wrap_async("[static]transaction.begin", |mut store, (): ()| {
         Box::new(async move {
             let (sql, call) = own(&mut store)?;
-            let (begun,) = within::<_, u64>(call, sql.begin()).await?;
+            let (begun,) = within::<_, u64>(call, "begin", sql.begin()).await?;
             Ok((match begun {
                 Ok(number) => Ok(store.data_mut().table.push(Transaction(number))?),
                 Err(error) => Err(error),
@@ -223,7 +238,7 @@ fn link_transaction(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             Box::new(async move {
                 let (number, statement) = (number(&store, &this)?, statement(text, params));
                 let (sql, call) = own(&mut store)?;
-                within::<_, Rows>(call, sql.query_in(number, statement)).await
+                within::<_, Rows>(call, "query", sql.query_in(number, statement)).await
             })
         },
     )?;
@@ -233,18 +248,19 @@ fn link_transaction(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             Box::new(async move {
                 let (number, statement) = (number(&store, &this)?, statement(text, params));
                 let (sql, call) = own(&mut store)?;
-                within::<_, u64>(call, sql.execute_in(number, statement)).await
+                within::<_, u64>(call, "execute", sql.execute_in(number, statement)).await
             })
         },
     )?;
-    for (name, commit) in
-        [("[method]transaction.commit", true), ("[method]transaction.rollback", false)]
-    {
+    for (name, end, commit) in [
+        ("[method]transaction.commit", "commit", true),
+        ("[method]transaction.rollback", "rollback", false),
+    ] {
         sql.func_wrap_async(name, move |mut store, (this,): (Resource<Transaction>,)| {
             Box::new(async move {
                 let number = number(&store, &this)?;
                 let (sql, call) = own(&mut store)?;
-                within::<_, ()>(call, sql.end(number, commit)).await
+                within::<_, ()>(call, end, sql.end(number, commit)).await
             })
         })?;
     }

@@ -121,7 +121,9 @@ impl Lease {
     fn end<R>(&mut self, outcome: wasmtime::Result<R>) -> Result<R, CallError> {
         match outcome {
             Ok(answer) => {
-                self.state().own.end_call();
+                let state = self.state();
+                state.own.end_call();
+                state.call.end();
                 self.broken = false;
                 Ok(answer)
             }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     handler::{Fault, Handler, Verdict},
     table::{Bound, Table},
+    traced::Traced,
 };
 use crate::{
     backends::{
@@ -85,11 +86,13 @@ impl Lent {
     ) -> Result<Result<(), Failure>, Fault> {
         let Partition { topic, partition } = &self.partition;
         let first = batch.first().unwrap_or(batch.next);
-        lease.state().call.caused_by(&format!("{topic}/{partition}/{first}"));
+        let traced = Traced::begin(batch, &self.partition, &self.bound.borrow(), generation);
+        lease.state().call.caused_by(&format!("{topic}/{partition}/{first}"), traced.trace());
         if let Some(database) = &mut lease.state().own.sql {
             database.begin_call();
         }
         let outcome = lease.consume(topic, *partition, batch.clone()).await;
+        traced.end(&outcome);
         outcome.map_err(|error| {
             generation.note(&error);
             match trouble(lease) {

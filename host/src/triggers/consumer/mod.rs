@@ -47,6 +47,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod traced;
 
 use delivery::Lent;
 use group::Member;

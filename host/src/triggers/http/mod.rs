@@ -41,6 +41,7 @@ mod split;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod traced;
 
 pub use routes::RouteCheck;
 pub use server::{Error, Server};

@@ -11,7 +11,10 @@ use super::{
     refusal::Refusal,
     router::Captures,
 };
-use crate::runtime::exports::http::{packed::Head, plain};
+use crate::{
+    observe::traces,
+    runtime::exports::http::{packed::Head, plain},
+};
 
 /// What the edge itself reads of a head, found in one pass over its fields.
 #[derive(Debug, Default)]
@@ -20,6 +23,8 @@ pub struct Fields<'a> {
     pub size: usize,
     /// The first `x-request-id`.
     pub id: Option<&'a HeaderValue>,
+    /// The first `traceparent`.
+    pub trace: Option<&'a HeaderValue>,
     /// Whether there is any of [`is_of_proxy`].
     pub forwarded: bool,
     /// Whether the client wants to go on with websocket.
@@ -39,6 +44,7 @@ impl<'a> Fields<'a> {
             match name {
                 "host" => fields.host = (Some(value), fields.host.1 + 1),
                 "x-request-id" => fields.id = fields.id.or(Some(value)),
+                traces::TRACEPARENT => fields.trace = fields.trace.or(Some(value)),
                 "upgrade" => {
                     fields.websocket |= value.as_bytes().eq_ignore_ascii_case(b"websocket");
                 }

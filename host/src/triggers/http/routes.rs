@@ -30,6 +30,8 @@ const REST: usize = 200;
 pub struct Binding {
     /// Who answers.
     pub generation: Arc<Generation>,
+    /// The route, as its plugin wrote it.
+    pub route: String,
     /// The names of the route's parameters, in its order.
     pub names: Vec<String>,
     /// `[http] max-body` of the manifest.
@@ -182,6 +184,7 @@ pub(super) fn bindings(
         let pattern = read(&route).inspect_err(refused).ok()?;
         let binding = Binding {
             generation: generation.clone(),
+            route,
             names: names(&pattern).map(str::to_owned).collect(),
             max_body: http.max_body.0,
             max_response: http.max_response.as_usize(),

@@ -7,6 +7,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, 
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
+use tracing::field::display;
 
 use super::{
     Settings, answer,
@@ -20,8 +21,10 @@ use super::{
     router::Captures,
     routes::{Binding, Routes},
     stream::Origin,
+    traced,
 };
 use crate::{
+    observe::traces::Trace,
     plugins::Generation,
     runtime::{
         CallError, Lease,
@@ -78,6 +81,8 @@ struct Exchange<'a> {
     /// Who answers, once that is known.
     binding: Option<Arc<Binding>>,
     captures: Captures,
+    /// Where its trace goes on, if it is traced.
+    trace: Option<Trace>,
 }
 
 /// A request's body.
@@ -103,9 +108,11 @@ impl Connection {
         let id = Id::of(&self.peer, fields.id);
         let proxies = &self.edge.settings.trusted_proxies;
         let client = self.peer.client(&parts.headers, fields.forwarded, proxies);
+        let mut span = traced::begin(&parts.method, fields.trace.filter(|_| self.peer.trusted));
         let (size, host, websocket) = (fields.size, fields.host(&parts), fields.websocket);
         let forwarded = fields.forwarded;
         request::cleanse(&mut parts, forwarded, self.peer.trusted);
+        let trace = span.as_ref().map(|span| traced::go_on(span, &mut parts.headers));
         let mut exchange = Exchange {
             parts,
             payload: Payload::Arriving(body),
@@ -119,6 +126,7 @@ impl Connection {
             busy,
             binding: None,
             captures: Captures::default(),
+            trace,
         };
         let outcome = self.edge.serve(&mut exchange).await;
         let Exchange { parts, client, binding, accept, .. } = exchange;
@@ -128,6 +136,10 @@ impl Connection {
             answer::refused(&refusal, accept)
         });
         let (status, took) = (response.status(), began.elapsed());
+        if let Some(span) = &mut span {
+            let asked = traced::Asked { parts: &parts, client: &client, id: &id };
+            traced::describe(span, &asked, binding.as_deref(), status);
+        }
         let meter = binding.as_ref().map_or(&self.edge.unrouted, |binding| &binding.kept.meter);
         meter.count(status, took);
         let plugin = binding.as_ref().map_or("-", |binding| &binding.generation.plugin);
@@ -154,7 +166,7 @@ impl Edge {
             self.receive(exchange, &binding).await?;
             match binding.generation.lend().await {
                 Ok(mut lease) => {
-                    lease.state().call.caused_by(exchange.id.as_str());
+                    lease.state().call.caused_by(exchange.id.as_str(), exchange.trace.clone());
                     return match binding.generation.offered().http {
                         Some(Form::Packed | Form::Plain) => {
                             ask(&mut lease, exchange, &binding).await
@@ -328,13 +340,14 @@ fn failed(generation: &Generation, exchange: &Exchange<'_>, error: &CallError) -
     if !generation.tells() {
         return error.into();
     }
-    let Exchange { parts, id, .. } = exchange;
+    let Exchange { parts, id, trace, .. } = exchange;
     let (id, method, path) = (id.as_str(), &parts.method, parts.uri.path());
+    let trace = trace.as_ref().map(|trace| display(trace.id()));
     let (plugin, kind) = (&generation.plugin, error.kind());
     if error.is_fault() {
-        tracing::error!(id, %plugin, kind, %method, path, %error, "a request failed");
+        tracing::error!(id, trace, %plugin, kind, %method, path, %error, "a request failed");
     } else {
-        tracing::warn!(id, %plugin, kind, %method, path, %error, "a request was turned away");
+        tracing::warn!(id, trace, %plugin, kind, %method, path, %error, "a request was turned away");
     }
     error.into()
 }
@@ -348,12 +361,13 @@ fn note_answer(answer: &Response<Body>, binding: Option<&Binding>) {
 
 /// A plugin answered something that cannot be sent.
 fn unfit(generation: &Generation, exchange: &Exchange<'_>, problem: &str) -> Refusal {
-    let Exchange { parts, id, .. } = exchange;
+    let Exchange { parts, id, trace, .. } = exchange;
     let (id, method, path) = (id.as_str(), &parts.method, parts.uri.path());
+    let trace = trace.as_ref().map(|trace| display(trace.id()));
     let plugin = &generation.plugin;
     generation.note_bad_answer();
     if generation.tells() {
-        tracing::error!(id, %plugin, %method, path, problem, "an answer cannot be sent");
+        tracing::error!(id, trace, %plugin, %method, path, problem, "an answer cannot be sent");
     }
     Refusal::broken()
 }

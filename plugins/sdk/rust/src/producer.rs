@@ -5,7 +5,7 @@
 //!
 //! let mut records = Records::new();
 //! records.push(&Record::to("raw").key(b"127.0.0.1").value(b"{}"));
-//! records.push_json("raw", None, &serde_json::json!({"type": "w"}))?;
+//! records.push_json(&Record::to("raw"), &serde_json::json!({"type": "w"}))?;
 //! records.send()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -17,6 +17,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::bindings::imports::trellis::kafka::packed_producer as wit;
+use crate::consumer::Message;
 use crate::wire::{VERSION, patch, put_bytes, put_optional};
 
 pub use wit::{Rejected, SendError};
@@ -37,12 +38,24 @@ pub struct Record<'a> {
     key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     headers: &'a [(&'a str, Option<&'a [u8]>)],
+    trace: Option<&'a [u8]>,
 }
+
+/// The header that carries a trace (W3C Trace Context).
+const TRACEPARENT: &str = "traceparent";
 
 impl<'a> Record<'a> {
     /// A record for this topic, which must be in `[needs.produce]` of the manifest.
     pub fn to(topic: &'a str) -> Self {
-        Self { topic, partition: None, timestamp_ms: None, key: None, value: None, headers: &[] }
+        Self {
+            topic,
+            partition: None,
+            timestamp_ms: None,
+            key: None,
+            value: None,
+            headers: &[],
+            trace: None,
+        }
     }
 
     /// Into this partition, whatever the key.
@@ -72,6 +85,14 @@ impl<'a> Record<'a> {
     /// With these headers.
     pub fn headers(mut self, headers: &'a [(&'a str, Option<&'a [u8]>)]) -> Self {
         self.headers = headers;
+        self
+    }
+
+    /// With the key of the message that it was made of, and in the trace of that, where it is
+    /// traced. Other records belong to the trace of the batch's first message that is traced.
+    pub fn made_of(mut self, message: &Message<'a>) -> Self {
+        self.key = message.key();
+        self.trace = message.header(TRACEPARENT).flatten();
         self
     }
 }
@@ -149,20 +170,18 @@ impl Records {
     pub fn push(&mut self, record: &Record<'_>) {
         let start = self.open(record);
         put_optional(&mut self.packed, record.value);
-        self.close(start, record.headers);
+        self.close(start, record);
     }
 
-    /// Add a record whose value is JSON.
+    /// Add a record with this value as JSON, in place of its own.
     ///
     /// A value that cannot be written as JSON leaves the records as they were.
     pub fn push_json<T: Serialize + ?Sized>(
         &mut self,
-        topic: &str,
-        key: Option<&[u8]>,
+        record: &Record<'_>,
         value: &T,
     ) -> serde_json::Result<()> {
-        let record = Record { key, ..Record::to(topic) };
-        let start = self.open(&record);
+        let start = self.open(record);
         let length_at = self.packed.len();
         self.packed.extend_from_slice(&[0; 4]);
         if let Err(error) = serde_json::to_writer(&mut self.packed, value) {
@@ -170,7 +189,7 @@ impl Records {
             return Err(error);
         }
         patch_length(&mut self.packed, length_at);
-        self.close(start, record.headers);
+        self.close(start, record);
         Ok(())
     }
 
@@ -187,12 +206,14 @@ impl Records {
     }
 
     /// Everything behind the value.
-    fn close(&mut self, start: usize, headers: &[(&str, Option<&[u8]>)]) {
-        let count = u32::try_from(headers.len()).unwrap_or(u32::MAX);
+    fn close(&mut self, start: usize, record: &Record<'_>) {
+        let trace = record.trace.map(|trace| (TRACEPARENT, Some(trace)));
+        let count = record.headers.len() + usize::from(trace.is_some());
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.packed.extend_from_slice(&count.to_le_bytes());
-        for (name, value) in headers {
+        for (name, value) in record.headers.iter().copied().chain(trace) {
             put_bytes(&mut self.packed, name.as_bytes());
-            put_optional(&mut self.packed, *value);
+            put_optional(&mut self.packed, value);
         }
         patch_length(&mut self.packed, start);
         self.set_count(self.count + 1);

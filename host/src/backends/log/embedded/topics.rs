@@ -121,7 +121,8 @@ impl TopicEntry {
             (None, Some(key)) => Target::Partition(first + route::by_key(key, count)),
             (None, None) => Target::Any { first, count },
         };
-        Ok(Item { target, timestamp_ms: record.timestamp_ms, tail: record.tail })
+        let timestamp_ms = record.timestamp_ms;
+        Ok(Item { target, timestamp_ms, tail: record.into_tail(limit as usize) })
     }
 }
 

@@ -105,7 +105,7 @@ impl Entry {
             partition: partition as i32,
             // librdkafka takes 0 for now.
             timestamp_ms: record.timestamp_ms.map(|time| time.max(1)),
-            tail: record.tail,
+            tail: record.into_tail(settings.max_record_bytes as usize),
             single: self.set_bytes < BATCH_BYTES,
         })
     }

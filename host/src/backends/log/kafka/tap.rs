@@ -127,6 +127,8 @@ pub struct Stream<C: ConsumerContext> {
     /// Where to move before the next read.
     seeking: Option<u64>,
     moved: Instant,
+    /// Bytes of the last batch.
+    usual: usize,
 }
 
 /// A message that did not fit into the last batch.
@@ -145,7 +147,8 @@ struct Look {
 impl<C: ConsumerContext + 'static> Stream<C> {
     /// The batches from a position on, at which the consumer was assigned.
     pub fn new(tap: Arc<Tap<C>>, position: u64) -> Self {
-        Self { tap, position, floor: 0, held: None, seeking: None, moved: Instant::now() }
+        let moved = Instant::now();
+        Self { tap, position, floor: 0, held: None, seeking: None, moved, usual: 0 }
     }
 
     /// Leave out what lies before an offset.
@@ -219,15 +222,17 @@ impl<C: ConsumerContext + 'static> Stream<C> {
     /// Take what the queue holds now, within the limits. Does not wait.
     fn look(&mut self, limit: Limit) -> Result<Look> {
         let Partition { topic, partition } = &self.tap.place;
-        let mut batch = Batch::new(topic, *partition, self.position, 0);
         let flow = self.tap.flow();
         let flow = flow.as_ref().ok_or_else(|| self.tap.fenced())?;
         // Before the queue is emptied: what it held then is out of it afterwards.
         let fetched = self.tap.marks.fetched.load(Ordering::Acquire);
         let (most, bytes) = (limit.records.max(1), limit.bytes as usize);
-        let (mut packed, mut count, mut ended) = (Vec::new(), 0, false);
+        let mut packed = Batch::head(topic, *partition, 0);
+        let records_at = packed.len();
+        let (mut next, mut count, mut ended) = (self.position, 0, false);
         if let Some(held) = self.held.take() {
-            (packed, batch.next, count) = (held.packed, held.next, 1);
+            packed.extend_from_slice(&held.packed);
+            (next, count) = (held.next, 1);
         }
         let mut failed = None;
         loop {
@@ -248,20 +253,24 @@ impl<C: ConsumerContext + 'static> Stream<C> {
                 continue;
             }
             let at = packed.len();
+            if at == records_at {
+                // As much as in the last batch: what is fast or slow now mostly stays so.
+                packed.reserve(self.usual.min(bytes));
+            }
             packing::put_message(&mut packed, &message);
-            if count == most || (count > 0 && packed.len() > bytes) {
+            if count == most || (count > 0 && packed.len() - records_at > bytes) {
                 self.held = Some(Held { packed: packed.split_off(at), next: offset + 1 });
                 break;
             }
-            (count, batch.next) = (count + 1, offset + 1);
+            (count, next) = (count + 1, offset + 1);
         }
         if let (0, Some(error)) = (count, failed) {
             return Err(unreadable(&self.tap.place, &error));
         }
-        let next = batch.next;
         if count > 0 {
-            batch.extend(&packed, count, next);
+            self.usual = packed.len() - records_at;
         }
+        let mut batch = Batch::sealed(packed, records_at, count, next);
         let waiting = u64::from(self.held.is_some());
         let end = self.tap.marks.end.load(Ordering::Acquire);
         batch.set_behind(end.saturating_sub(next).max(waiting));

@@ -62,7 +62,7 @@ fn what_is_not_set_is_null_and_left_to_the_host() {
 #[test]
 fn json_is_written_as_the_value() {
     let mut records = Records::new();
-    records.push_json("raw", Some(b"k"), &[1, 2]).unwrap();
+    records.push_json(&Record::to("raw").key(b"k"), &[1, 2]).unwrap();
     records.push(&Record::to("raw").value(b"after"));
     let seen = unpack(records.packed());
     assert_eq!((&seen[0].key, &seen[0].value), (&Some(b"k".to_vec()), &Some(b"[1,2]".to_vec())));
@@ -75,7 +75,7 @@ fn json_that_cannot_be_written_leaves_the_records_as_they_were() {
     records.push(&Record::to("raw"));
     let before = records.packed().to_vec();
     let unwritable = std::collections::BTreeMap::from([((1, 2), 3)]);
-    assert!(records.push_json("raw", None, &unwritable).is_err());
+    assert!(records.push_json(&Record::to("raw"), &unwritable).is_err());
     assert_eq!(records.packed(), before);
 }
 

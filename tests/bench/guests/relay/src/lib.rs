@@ -22,7 +22,7 @@ fn relay(batch: Batch<'_>) -> Result<(), Failure> {
     let mut records = Records::with_capacity(batch.len() * 128);
     for (index, message) in batch.iter().enumerate() {
         let kept: Kept<'_> = message.json().map_err(|error| Failure::dead_letter(index, error))?;
-        records.push_json("relay-out", message.key(), &kept)?;
+        records.push_json(&Record::to("relay-out").made_of(&message), &kept)?;
     }
     Ok(records.send()?)
 }
