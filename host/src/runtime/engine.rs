@@ -65,7 +65,7 @@ impl Default for Settings {
 
 /// How often guests are looked at while some of them compute for long: then short calls wait for
 /// parts of a tick only, wherever they are waiting.
-const HURRY: Duration = Duration::from_millis(1);
+pub const HURRY: Duration = Duration::from_millis(1);
 /// For so many looks after the last turn was wanted.
 const CALM: u32 = 250;
 /// The largest linear memory that fits a slot of the pool.

@@ -13,7 +13,7 @@ use wasmtime::{
     component::{ComponentNamedList, Lift, Lower, TypedFunc},
 };
 
-use super::{Instance, Slot};
+use super::{Instance, Instances, Slot};
 use crate::{
     capabilities::State,
     runtime::{CallError, call::DeadlinePassed, exports::Exports},
@@ -74,9 +74,12 @@ impl Lease {
         &mut self,
         body: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<R>,
     ) -> Result<R, CallError> {
-        let deadline = self.deadline;
+        let (deadline, instances) = (self.deadline, self.slot.0.clone());
         let store = self.begin(deadline);
-        let outcome = within(deadline, pin!(body(store))).await;
+        let outcome = {
+            let body = pin!(body(store));
+            within(deadline, pin!(charged(&instances, body))).await
+        };
         match outcome {
             Some(outcome) => self.end(outcome),
             None => Err(self.late()),
@@ -96,10 +99,13 @@ impl Lease {
             return Err(instances.gone());
         }
         let store = self.begin(Instant::now() + LONGEST);
-        let outcome = tokio::select! {
-            biased;
-            outcome = body(store) => Some(outcome),
-            () = interrupt => None,
+        let outcome = {
+            let body = pin!(body(store));
+            tokio::select! {
+                biased;
+                outcome = charged(&instances, body) => Some(outcome),
+                () = interrupt => None,
+            }
         };
         match outcome {
             Some(outcome) => self.end(outcome),
@@ -174,10 +180,29 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(instance) = self.instance.take().filter(|_| !self.broken) {
+        let Some(instance) = self.instance.take() else { return };
+        if self.broken {
+            // The system takes back what it had touched.
+            let began = Instant::now();
+            drop(instance);
+            self.slot.0.charge(began.elapsed());
+        } else {
             self.slot.0.keep(instance);
         }
     }
+}
+
+/// Wait for `body`, and charge the generation for the time that it keeps the thread.
+fn charged<T>(
+    instances: &Instances,
+    mut body: Pin<&mut impl Future<Output = T>>,
+) -> impl Future<Output = T> {
+    poll_fn(move |cx| {
+        let began = Instant::now();
+        let polled = body.as_mut().poll(cx);
+        instances.charge(began.elapsed());
+        polled
+    })
 }
 
 /// Wait for `body` until the deadline. A timer is set only where the body has to wait.

@@ -11,7 +11,7 @@ use std::{
     mem,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -22,7 +22,7 @@ use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline};
 use super::{
     CallError, Code,
     call::{DeadlinePassed, Overdrawn},
-    engine::Turns,
+    engine::{HURRY, Turns},
     exports::Exports,
 };
 use crate::capabilities::{MAX_RESOURCES, Prepared, State};
@@ -68,6 +68,9 @@ pub struct Instances {
     slots: Semaphore,
     /// Where long calls wait for their turns.
     turn: Arc<tokio::sync::Mutex<()>>,
+    /// Microseconds for which calls kept a thread beyond a turn where no epoch interrupts them, in
+    /// the host's own work. The next calls wait for as many turns.
+    owed: AtomicU64,
     waiting: AtomicU32,
     /// Who waits for `returned`: nobody but for the hooks and a drain.
     watchers: AtomicU32,
@@ -106,6 +109,7 @@ impl Instances {
             idle: Mutex::default(),
             slots: Semaphore::new(limits.concurrency.max(1) as usize),
             turn: Arc::default(),
+            owed: AtomicU64::new(0),
             waiting: AtomicU32::new(0),
             watchers: AtomicU32::new(0),
             lent: AtomicU32::new(0),
@@ -122,6 +126,9 @@ impl Instances {
         let now = Instant::now();
         let deadline = now + self.limits.timeout;
         let slot = self.slot(deadline).await?;
+        if self.owed.load(Ordering::Relaxed) > 0 {
+            Box::pin(self.repay(deadline)).await?;
+        }
         let idle = self.idle().pop();
         let mut instance = match idle {
             Some(instance) => instance,
@@ -163,6 +170,30 @@ impl Instances {
                 }
             }
         }
+    }
+
+    /// Note for how long a call kept a thread to itself.
+    fn charge(&self, held: Duration) {
+        let beyond = held.saturating_sub(HURRY);
+        if !beyond.is_zero() {
+            let beyond = u64::try_from(beyond.as_micros()).unwrap_or(u64::MAX);
+            self.owed.fetch_add(beyond, Ordering::Relaxed);
+        }
+    }
+
+    /// Wait for as many turns as earlier calls took without waiting for one.
+    async fn repay(&self, deadline: Instant) -> Result<(), CallError> {
+        let turn = HURRY.as_micros() as u64;
+        while self.owed.load(Ordering::Relaxed) > 0 {
+            let next = self.code.turns.take(&self.turn);
+            let next = tokio::time::timeout_at(deadline.into(), next).await;
+            next.map_err(|_| self.late(self.limits.timeout))?;
+            // The only error is that it was none; another call may have paid the last.
+            let _ = self.owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |owed| {
+                Some(owed.saturating_sub(turn))
+            });
+        }
+        Ok(())
     }
 
     /// Take no further calls and wait until those in progress have ended; after `grace` they

@@ -11,6 +11,11 @@ use crate::{
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
 async fn instances(concurrency: u32) -> Arc<Instances> {
+    ticking(concurrency).await.1
+}
+
+/// The same with the runtime, which deals out turns.
+async fn ticking(concurrency: u32) -> (Arc<Runtime>, Arc<Instances>) {
     let dir = tempfile::tempdir().unwrap();
     let cache = Cache::open(dir.path().to_owned(), 1, Duration::from_secs(60)).unwrap();
     let runtime = Runtime::open(Settings { instances: 64, ..Settings::default() }, cache).unwrap();
@@ -36,7 +41,7 @@ async fn instances(concurrency: u32) -> Arc<Instances> {
         max_calls: None,
         max_age: None,
     };
-    Instances::new("p".into(), Arc::new(code), prepared, limits)
+    (runtime, Instances::new("p".into(), Arc::new(code), prepared, limits))
 }
 
 /// Run `test` on a runtime with one thread, which nothing may keep for itself.
@@ -75,4 +80,19 @@ fn a_hook_gives_up_on_an_instance_that_stays_away() {
         instances.lend_lead(Duration::from_millis(20)).await.err()
     });
     assert!(matches!(late, Some(CallError::Deadline { .. })), "{late:?}");
+}
+
+#[test]
+fn calls_that_kept_a_thread_are_paid_for_before_the_next_begins() {
+    let (early, left, other) = on_one_thread(async {
+        let ((_runtime, instances), other) = (ticking(4).await, instances(4).await);
+        instances.charge(HURRY);
+        assert_eq!(instances.owed.load(Ordering::Relaxed), 0, "a turn is everybody's");
+        instances.charge(HURRY * 500);
+        let early = tokio::time::timeout(HURRY, instances.lend()).await.is_ok();
+        let other = other.lend().await.is_ok();
+        drop(instances.lend().await.unwrap());
+        (early, instances.owed.load(Ordering::Relaxed), other)
+    });
+    assert_eq!((early, left, other), (false, 0, true));
 }
