@@ -104,13 +104,17 @@ proptest! {
         key in prop::option::of(any::<Vec<u8>>()),
         value in prop::option::of(any::<Vec<u8>>()),
         headers in prop::collection::vec(("[a-z]{0,9}", prop::option::of(any::<Vec<u8>>())), 0..4),
+        trace in prop::option::of(any::<Vec<u8>>()),
         count in 1usize..4,
     ) {
         let borrowed: Vec<_> = headers.iter().map(|(name, value)| (&name[..], value.as_deref())).collect();
         let record = Record {
             topic: &topic, partition, timestamp_ms,
             key: key.as_deref(), value: value.as_deref(), headers: &borrowed,
+            trace: trace.as_deref(),
         };
+        let traced = trace.iter().map(|trace| (TRACEPARENT.to_owned(), Some(trace.clone())));
+        let headers: Vec<_> = headers.iter().cloned().chain(traced).collect();
         let mut records = Records::new();
         (0..count).for_each(|_| records.push(&record));
         let seen = unpack(records.packed());

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use trellis_sdk::{
     consumer::{Batch, Failure},
-    producer::Records,
+    producer::{Record, Records},
 };
 
 trellis_sdk::consumer!(relay);
