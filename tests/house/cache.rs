@@ -4,14 +4,9 @@
 use std::{path::Path, time::Instant};
 
 use futures_util::future::join_all;
+use servers::Redis;
 
 use crate::support::{Answer, Host};
-
-#[allow(dead_code, reason = "shared with the tests of the cache")]
-#[path = "../servers/redis.rs"]
-mod server;
-
-use server::Redis;
 
 async fn start(dir: &Path) -> Redis {
     let dir = dir.to_owned();

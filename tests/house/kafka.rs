@@ -4,14 +4,9 @@ use std::path::Path;
 
 use http::Request;
 use serde_json::json;
+use servers::Broker;
 
 use crate::{command::ask, support::Host};
-
-#[allow(dead_code, reason = "shared with the tests of the log")]
-#[path = "../servers/kafka.rs"]
-mod server;
-
-use server::Broker;
 
 const PLUGINS: &[&str] = &["tracker", "enricher", "counters"];
 

@@ -2,13 +2,9 @@
 
 use std::{fs, path::Path};
 
+use servers::Postgres;
+
 use crate::support::{Host, component};
-
-#[allow(dead_code, reason = "shared with the tests of the databases")]
-#[path = "../servers/postgres.rs"]
-mod server;
-
-use server::Postgres;
 
 async fn start(dir: &Path) -> Postgres {
     let dir = dir.to_owned();

@@ -4,11 +4,10 @@ use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use bench::{
-    broker::Broker,
     built::Built,
     house::{House, log_directory},
-    postgres::Postgres,
 };
+use servers::{Broker, Postgres};
 use tempfile::TempDir;
 use trellis::backends::log::{
     Log, Settings as LogSettings, embedded::Embedded, kafka::Kafka,

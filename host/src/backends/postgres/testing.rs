@@ -12,11 +12,7 @@ use sqlx::AssertSqlSafe;
 use super::{Server, Settings, options, quoted};
 use crate::secret::Source;
 
-#[allow(dead_code, missing_docs, reason = "shared with the tests of the whole house")]
-#[path = "../../../../tests/servers/postgres.rs"]
-mod script;
-
-pub use script::Postgres;
+pub use servers::Postgres;
 
 /// One server for all tests of this process; each has a database of its own there.
 fn shared() -> &'static Postgres {

@@ -4,11 +4,12 @@
 use std::{ffi::OsString, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
+use servers::Broker;
 use tempfile::TempDir;
 use trellis::backends::log::{Log, Start, kafka::Kafka, settings::kafka::Settings};
 
 use super::Bench;
-use crate::{broker::Broker, fill, house::House};
+use crate::{fill, house::House};
 
 /// Which log is measured.
 #[derive(Clone, Copy)]

@@ -12,14 +12,10 @@ use std::{
     time::Instant as Clock,
 };
 
+use servers::Redis as Server;
+
 use super::*;
 use crate::{quantity::Millis, secret::Source};
-
-#[allow(dead_code, missing_docs, reason = "shared with the tests of the whole house")]
-#[path = "../../../../../tests/servers/redis.rs"]
-mod server;
-
-use server::Redis as Server;
 
 const LONG: Duration = Duration::from_secs(60);
 

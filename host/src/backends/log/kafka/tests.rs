@@ -4,6 +4,8 @@
 
 use std::sync::OnceLock;
 
+use servers::Broker;
+
 use super::{
     super::{
         Change, Reader,
@@ -11,12 +13,6 @@ use super::{
     },
     *,
 };
-
-#[allow(dead_code, missing_docs, reason = "shared with the tests of the whole house")]
-#[path = "../../../../../tests/servers/kafka.rs"]
-mod server;
-
-use server::Broker;
 
 /// One broker for all tests of this process: names are new in each.
 fn broker() -> &'static Broker {
