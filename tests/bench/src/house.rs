@@ -109,6 +109,11 @@ impl House {
         self.ports["http"].as_str().unwrap_or_default()
     }
 
+    /// The number of its process.
+    pub fn pid(&self) -> Option<u64> {
+        self.ports["pid"].as_u64()
+    }
+
     /// Where a path is served.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address())

@@ -73,6 +73,8 @@ enum Scenario {
     Network,
     /// Fill the disk of the embedded backends.
     Disk,
+    /// Let `fsync` fail below the embedded backends.
+    Sync,
     /// Let the host's clock jump.
     Clock,
     /// Three hosts over Kafka and PostgreSQL: kill one, then replace a plugin on all.
@@ -80,7 +82,7 @@ enum Scenario {
 }
 
 impl Scenario {
-    const EACH: [Self; 9] = [
+    const EACH: [Self; 10] = [
         Self::KillHost { log: stage::Kind::Embedded },
         Self::KillHost { log: stage::Kind::Kafka },
         Self::KillHost { log: stage::Kind::Servers },
@@ -88,6 +90,7 @@ impl Scenario {
         Self::KillDatabase,
         Self::Network,
         Self::Disk,
+        Self::Sync,
         Self::Clock,
         Self::Nodes,
     ];
@@ -108,6 +111,7 @@ impl Scenario {
             Self::KillDatabase => scenario::kill_database::play(plan).await,
             Self::Network => scenario::network::play(plan).await,
             Self::Disk => scenario::disk::play(plan).await,
+            Self::Sync => scenario::sync::play(plan).await,
             Self::Clock => scenario::clock::play(plan).await,
             Self::Nodes => scenario::nodes::play(plan).await,
         }

@@ -54,6 +54,11 @@ async fn a_full_disk_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_does_not_sync_loses_and_doubles_nothing() {
+    play(Scenario::Sync, 3, Duration::from_millis(1000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_jumps_loses_and_doubles_nothing() {
     play(Scenario::Clock, 5, Duration::from_millis(500)).await;
 }

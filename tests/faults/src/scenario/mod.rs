@@ -18,6 +18,7 @@ pub mod kill_database;
 pub mod kill_host;
 pub mod network;
 pub mod nodes;
+pub mod sync;
 
 /// The most violations that are listed.
 const LISTED: usize = 20;

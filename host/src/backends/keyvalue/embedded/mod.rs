@@ -10,16 +10,13 @@
 //!  swap ───────┘
 //!  get, keys ─────▶ a thread for blocking work ─▶ fjall
 //! ```
+//! After a write that failed fjall takes no other one, and nobody knows what of it is on disk. The
+//! writer then opens the directory again, which settles that.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-    thread,
-};
+use std::{path::Path, sync::Arc, thread};
 
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::Keyspace;
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,49 +24,41 @@ use super::{
     Cursor, Error, KeyValue, MAX_BYTES, MAX_KEY, MAX_KEYS, Namespace, Page, Result, Store, Swap,
 };
 
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use writer::{Answer, Change, Values, Write, Writer, failed, read};
+
 /// Writes that may wait for the writer.
 const QUEUE: usize = 1024;
-/// The most writes that share a sync.
-const GROUP: usize = 1024;
 /// The most keys a page really has, so that one is read in a few milliseconds.
 const PAGE: usize = 1000;
 
 /// The stores.
 pub struct Embedded {
-    keyspace: Keyspace,
+    values: Arc<Values>,
     writer: mpsc::Sender<Write>,
 }
 
 impl Embedded {
     /// Open the directory, created when it is not there. One process at a time.
     pub fn open(directory: &Path) -> anyhow::Result<Self> {
-        let database = Database::builder(directory)
-            .worker_threads(1)
-            .max_journaling_size(64 << 20)
-            .manual_journal_persist(true)
-            .open()
-            .map_err(|error| unopened(directory.to_owned(), error))?;
-        let keyspace = database
-            .keyspace("values", KeyspaceCreateOptions::default)
-            .map_err(|error| unopened(directory.to_owned(), error))?;
-        let (writer, queue) = mpsc::channel(QUEUE);
-        let values = keyspace.clone();
-        thread::Builder::new()
-            .name("keyvalue".into())
-            .spawn(move || run(&database, &values, queue))?;
-        Ok(Self { keyspace, writer })
+        let (writer, values) = Writer::open(directory).map_err(|error| {
+            let directory = directory.display();
+            anyhow::anyhow!("cannot open the key-value store in `{directory}`: {error}")
+        })?;
+        let (sender, queue) = mpsc::channel(QUEUE);
+        thread::Builder::new().name("keyvalue".into()).spawn(move || writer.run(queue))?;
+        Ok(Self { values, writer: sender })
     }
-}
-
-fn unopened(directory: PathBuf, error: fjall::Error) -> anyhow::Error {
-    anyhow::anyhow!("cannot open the key-value store in `{}`: {error}", directory.display())
 }
 
 impl KeyValue for Embedded {
     fn store(&self, namespace: Namespace<'_>) -> Arc<dyn Store> {
         Arc::new(Room {
             prefix: prefix(namespace).into(),
-            keyspace: self.keyspace.clone(),
+            values: Arc::clone(&self.values),
             writer: self.writer.clone(),
         })
     }
@@ -90,113 +79,10 @@ fn prefix(namespace: Namespace<'_>) -> Vec<u8> {
     prefix
 }
 
-/// A write that waits.
-struct Write {
-    change: Change,
-    answer: oneshot::Sender<Result<Answer>>,
-}
-
-enum Change {
-    /// Values to write, `None` to remove.
-    Put(Vec<(Vec<u8>, Option<Bytes>)>),
-    /// Key, its name in the store, what to add.
-    Add(Vec<u8>, String, i64),
-    /// Key, what it must be, what it becomes.
-    Swap(Vec<u8>, Option<Bytes>, Bytes),
-}
-
-enum Answer {
-    Written,
-    Sum(i64),
-    Swapped(Swap),
-}
-
-/// Write what comes until every store is gone.
-fn run(database: &Database, keyspace: &Keyspace, mut queue: mpsc::Receiver<Write>) {
-    let mut group = Vec::with_capacity(GROUP);
-    while queue.blocking_recv_many(&mut group, GROUP) > 0 {
-        let mut pending = Pending { keyspace, values: HashMap::new() };
-        let answers: Vec<_> =
-            group.drain(..).map(|write| (write.answer, pending.apply(write.change))).collect();
-        let written = pending.commit(database);
-        for (waiting, answer) in answers {
-            // Who no longer waits does not care.
-            let _ = waiting.send(written.clone().and(answer));
-        }
-    }
-}
-
-/// The writes of a group, which the later ones of it already see.
-struct Pending<'a> {
-    keyspace: &'a Keyspace,
-    values: HashMap<Vec<u8>, Option<Bytes>>,
-}
-
-impl Pending<'_> {
-    fn apply(&mut self, change: Change) -> Result<Answer> {
-        match change {
-            Change::Put(values) => {
-                self.values.extend(values);
-                Ok(Answer::Written)
-            }
-            Change::Add(key, name, delta) => {
-                let before = match self.get(&key)? {
-                    Some(value) => {
-                        std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok())
-                    }
-                    None => Some(0_i64),
-                };
-                let before = before.ok_or_else(|| Error::NotANumber(name.clone()))?;
-                let sum = before.checked_add(delta).ok_or(Error::OutOfRange(name))?;
-                self.values.insert(key, Some(sum.to_string().into()));
-                Ok(Answer::Sum(sum))
-            }
-            Change::Swap(key, expected, value) => {
-                let now = self.get(&key)?;
-                if now != expected {
-                    return Ok(Answer::Swapped(Swap::Lost(now)));
-                }
-                self.values.insert(key, Some(value));
-                Ok(Answer::Swapped(Swap::Done))
-            }
-        }
-    }
-
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        match self.values.get(key) {
-            Some(value) => Ok(value.clone()),
-            None => read(self.keyspace, key),
-        }
-    }
-
-    fn commit(self, database: &Database) -> Result<()> {
-        if self.values.is_empty() {
-            return Ok(());
-        }
-        let mut batch = database.batch().durability(Some(PersistMode::SyncData));
-        for (key, value) in self.values {
-            match value {
-                Some(value) => batch.insert(self.keyspace, key, value),
-                None => batch.remove(self.keyspace, key),
-            }
-        }
-        batch.commit().map_err(failed)
-    }
-}
-
-fn read(keyspace: &Keyspace, key: &[u8]) -> Result<Option<Bytes>> {
-    Ok(keyspace.get(key).map_err(failed)?.map(Bytes::from))
-}
-
-fn failed(error: fjall::Error) -> Error {
-    tracing::warn!(%error, "the key-value store failed");
-    Error::Unavailable("it failed".into())
-}
-
 /// One store.
 struct Room {
     prefix: Arc<[u8]>,
-    keyspace: Keyspace,
+    values: Arc<Values>,
     writer: mpsc::Sender<Write>,
 }
 
@@ -221,9 +107,16 @@ impl Room {
         &self,
         work: impl FnOnce(&Keyspace) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let keyspace = self.keyspace.clone();
-        let read = tokio::task::spawn_blocking(move || work(&keyspace)).await;
-        read.map_err(|_| Error::Unavailable("the host is shutting down".into()))?
+        if self.values.load().is_none() {
+            // It is the writer that opens the directory again.
+            self.write(Change::Put(Vec::new())).await?;
+        }
+        let values = Arc::clone(&self.values);
+        let read = tokio::task::spawn_blocking(move || match values.load_full() {
+            Some(keyspace) => work(&keyspace),
+            None => Err(Error::Unavailable("a write failed".into())),
+        });
+        read.await.map_err(|_| Error::Unavailable("the host is shutting down".into()))?
     }
 
     async fn put(&self, values: Result<Vec<(Vec<u8>, Option<Bytes>)>>) -> Result<()> {
@@ -318,39 +211,5 @@ impl Store for Room {
             }
         }
         .boxed()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    /// Opens again once the writer of an earlier opening has let the directory go.
-    async fn open(directory: &Path) -> Arc<dyn KeyValue> {
-        loop {
-            match Embedded::open(directory) {
-                Ok(embedded) => return Arc::new(embedded),
-                Err(error) if error.to_string().contains("Locked") => {
-                    tokio::task::yield_now().await;
-                }
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-
-    super::super::contract::contract!(super::open);
-
-    #[test]
-    fn no_prefix_begins_with_another() {
-        let own = |plugin, store| prefix(Namespace::Own { plugin, store });
-        let prefixes =
-            [own("a", "bc"), own("ab", "c"), own("a", "b"), prefix(Namespace::Shared("a"))];
-        for (at, one) in prefixes.iter().enumerate() {
-            for other in prefixes.iter().skip(at + 1) {
-                assert!(!one.starts_with(other) && !other.starts_with(one));
-            }
-        }
     }
 }
