@@ -12,7 +12,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use bench::{broker, built, client, fill, house, process};
+use bench::{built, client, fill, house, process};
 use clap::{Parser, Subcommand};
 
 mod canary;
