@@ -22,6 +22,7 @@ mod native;
 mod peer;
 mod replay;
 mod report;
+mod soak;
 mod wrk;
 
 /// The allocator of the host, so that native code has it as well.
@@ -62,6 +63,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Split requests between two versions and count them; drop bad versions and time the host.
     Canary(canary::Arguments),
+    /// Send events for long while plugins are replaced, and watch the host's memory.
+    Soak(soak::Arguments),
     /// Run one of the native programs.
     #[command(subcommand, hide = true)]
     Native(native::Native),
@@ -87,6 +90,7 @@ async fn main() -> Result<()> {
         Some(Command::Peers) => peer::install(),
         Some(Command::Replay(arguments)) => replay::run(arguments).await,
         Some(Command::Canary(arguments)) => canary::run(arguments).await,
+        Some(Command::Soak(arguments)) => soak::run(arguments).await,
         Some(Command::Native(native)) => native.run().await,
         Some(Command::Fill { data, topic, messages }) => {
             fill::fill(&data, &[&topic], messages).await

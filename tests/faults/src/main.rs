@@ -71,6 +71,8 @@ enum Scenario {
     KillDatabase,
     /// Cut, delay, throttle and reset the connections to Kafka and PostgreSQL.
     Network,
+    /// Kill Redis, and make the network before it bad.
+    Cache,
     /// Fill the disk of the embedded backends.
     Disk,
     /// Let `fsync` fail below the embedded backends.
@@ -82,13 +84,14 @@ enum Scenario {
 }
 
 impl Scenario {
-    const EACH: [Self; 10] = [
+    const EACH: [Self; 11] = [
         Self::KillHost { log: stage::Kind::Embedded },
         Self::KillHost { log: stage::Kind::Kafka },
         Self::KillHost { log: stage::Kind::Servers },
         Self::KillBroker,
         Self::KillDatabase,
         Self::Network,
+        Self::Cache,
         Self::Disk,
         Self::Sync,
         Self::Clock,
@@ -110,6 +113,7 @@ impl Scenario {
             Self::KillBroker => scenario::kill_broker::play(plan).await,
             Self::KillDatabase => scenario::kill_database::play(plan).await,
             Self::Network => scenario::network::play(plan).await,
+            Self::Cache => scenario::cache::play(plan).await,
             Self::Disk => scenario::disk::play(plan).await,
             Self::Sync => scenario::sync::play(plan).await,
             Self::Clock => scenario::clock::play(plan).await,

@@ -26,6 +26,18 @@ pub enum Fault {
     Narrow(u32),
 }
 
+impl Fault {
+    /// Some fault.
+    pub fn any(random: &mut fastrand::Rng) -> Self {
+        [
+            Self::Reset,
+            Self::Silent,
+            Self::Late(Duration::from_millis(random.u64(1..200))),
+            Self::Narrow(random.u32(10_000..200_000)),
+        ][random.usize(..4)]
+    }
+}
+
 /// A door that listens.
 pub struct Proxy {
     address: SocketAddr,

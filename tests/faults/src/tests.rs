@@ -20,7 +20,7 @@ async fn play(scenario: Scenario, rounds: usize, longest: Duration) {
         Plan { rounds, longest, taken_over: PATIENT, random: fastrand::Rng::with_seed(seed) };
     let outcome = scenario.play(&mut plan).await;
     let outcome = outcome.unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
-    assert!(outcome.acknowledged > 0, "seed {seed}: {outcome}");
+    assert!(outcome.acknowledged() > 0, "seed {seed}: {outcome}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,6 +46,11 @@ async fn a_killed_database_loses_and_doubles_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_network_loses_and_doubles_nothing() {
     play(Scenario::Network, 4, Duration::from_millis(2000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_that_is_away_forgets_and_makes_nothing_up() {
+    play(Scenario::Cache, 6, Duration::from_millis(1000)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@ use crate::{
     stage::Stage,
 };
 
+pub mod cache;
 pub mod clock;
 pub mod disk;
 pub mod kill_broker;
@@ -45,25 +46,55 @@ impl Plan {
 
 /// What came of a scenario that nothing was wrong with.
 #[derive(Debug)]
-pub struct Outcome {
-    /// How often the fault was made.
-    pub rounds: usize,
-    /// Events that were acknowledged, all of which are there once.
-    pub acknowledged: usize,
-    /// Events without an answer.
-    pub unanswered: usize,
-    /// Those of them that are there all the same, once.
-    pub found: usize,
+pub enum Outcome {
+    /// Clients sent events.
+    Events {
+        /// How often the fault was made.
+        rounds: usize,
+        /// Events that were acknowledged, all of which are there once.
+        acknowledged: usize,
+        /// Events without an answer.
+        unanswered: usize,
+        /// Those of them that are there all the same, once.
+        found: usize,
+    },
+    /// Clients kept values for a while.
+    Cache {
+        /// How often the fault was made.
+        rounds: usize,
+        /// Values that were kept, or forgotten.
+        kept: usize,
+        /// Values that were not.
+        refused: usize,
+    },
+}
+
+impl Outcome {
+    /// How much was acknowledged to clients.
+    #[cfg(test)]
+    pub fn acknowledged(&self) -> usize {
+        match self {
+            Self::Events { acknowledged, .. } => *acknowledged,
+            Self::Cache { kept, .. } => *kept,
+        }
+    }
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rounds, acknowledged, unanswered, found } = self;
-        write!(
-            f,
-            "{rounds} faults: {acknowledged} acknowledged events are there, each once, in order, \
-             passed on and counted once; so are {found} of {unanswered} without an answer"
-        )
+        match self {
+            Self::Events { rounds, acknowledged, unanswered, found } => write!(
+                f,
+                "{rounds} faults: {acknowledged} acknowledged events are there, each once, in \
+                 order, passed on and counted once; so are {found} of {unanswered} without an \
+                 answer"
+            ),
+            Self::Cache { rounds, kept, refused } => write!(
+                f,
+                "{rounds} faults: {kept} values were kept and {refused} not; none was made up, \
+                 none came back after a later one"
+            ),
+        }
     }
 }
 
@@ -78,7 +109,7 @@ async fn judge(rounds: usize, stage: &Stage, house: &mut House, sent: &Sent) -> 
         bail!("{}\n{}", listed(&violations), house.said());
     }
     let present: usize = there.raw.values().map(Vec::len).sum();
-    Ok(Outcome {
+    Ok(Outcome::Events {
         rounds,
         acknowledged: sent.acknowledged.len(),
         unanswered: sent.unanswered.len(),

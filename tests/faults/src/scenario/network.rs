@@ -1,7 +1,5 @@
 //! A bad network between the host and the servers it stands on.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use tokio::time::sleep;
 
@@ -19,12 +17,7 @@ pub async fn play(plan: &mut Plan) -> Result<Outcome> {
     house.run().await?;
     let load = Load::start(vec![house.url("/t")]);
     for round in 1..=plan.rounds {
-        let fault = [
-            Fault::Reset,
-            Fault::Silent,
-            Fault::Late(Duration::from_millis(plan.random.u64(1..200))),
-            Fault::Narrow(plan.random.u32(10_000..200_000)),
-        ][plan.random.usize(..4)];
+        let fault = Fault::any(&mut plan.random);
         let of_database = plan.random.bool();
         let door = match of_database {
             true => stage.database()?.door(),
