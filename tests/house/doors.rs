@@ -18,7 +18,8 @@ const ROOMS: &[&[&str]] = &[
     &["manifest"],
     &["capabilities"],
     &["backends"],
-    &["observe", "quantity", "secret"],
+    &["observe"],
+    &["quantity", "secret"],
 ];
 
 /// Crates that only some rooms may name.
@@ -34,6 +35,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("wasmtime_wasi", &["runtime", "capabilities"]),
     ("wasmtime_wasi_http", &["runtime", "capabilities", "triggers"]),
     ("maxminddb", &["capabilities/geoip"]),
+    ("opentelemetry", &["observe/traces"]),
+    ("opentelemetry_sdk", &["observe/traces"]),
+    ("opentelemetry_otlp", &["observe/traces"]),
+    ("opentelemetry_http", &["observe/traces"]),
     ("clap", &["cli", "main.rs"]),
 ];
 

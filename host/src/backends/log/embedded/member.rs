@@ -169,8 +169,7 @@ impl Reader for EmbeddedReader {
 
     fn committed(&mut self) -> BoxFuture<'static, Result<Option<u64>>> {
         let (shared, claim) = (Arc::clone(&self.shared), self.claim.clone());
-        // The answer to a commit comes when it is durable and seen here: nothing is in doubt.
-        async move { Ok(shared.committed().get(&(claim.group, claim.partition.id)).copied()) }
-            .boxed()
+        // After a write that failed the writer knows once it has opened the log again.
+        async move { shared.ask(|reply| Request::Committed { claim, reply }).await }.boxed()
     }
 }

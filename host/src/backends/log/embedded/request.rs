@@ -47,6 +47,13 @@ pub enum Request {
         /// The offset to read from.
         reply: Reply<u64>,
     },
+    /// Tell how far a group is, after a write that may have failed.
+    Committed {
+        /// Who asks, of which partition.
+        claim: Claim,
+        /// The offset, if there is one.
+        reply: Reply<Option<u64>>,
+    },
     /// Move a group that nobody reads.
     Move {
         /// The group.

@@ -163,6 +163,12 @@ impl Writer {
                 }
                 Err(fenced) => Answer::Claimed(reply, start).send(&Err(fenced)),
             },
+            Request::Committed { claim, reply } => {
+                let key = (claim.group, claim.partition.id);
+                let durable = self.shared.committed().get(&key).copied();
+                // Whoever asked may be gone.
+                let _ = reply.send(Ok(durable));
+            }
             Request::Move { group, offsets, reply } => {
                 for (partition, offset) in offsets {
                     self.places.set(&group, partition, offset);
@@ -226,17 +232,15 @@ impl Writer {
         outcome.answers.into_iter().for_each(|answer| answer.send(&Ok(())));
     }
 
-    /// Answer a request while nothing can be written. Partitions still change hands, so that
-    /// reading goes on.
+    /// Answer a request while nothing can be written. How far groups are is not known either: of
+    /// the write that failed, offsets may be on disk or not.
     fn refuse(&mut self, request: Request) {
         let error = self.broken.as_ref().map_or_else(shared::closed, |broken| broken.error.clone());
         match request {
             Request::Close => {}
             Request::Produce { reply, .. } => Answer::Produced(reply, Vec::new()).send(&Err(error)),
-            Request::Claim { claim, start, reply, .. } => match self.places.take(&claim) {
-                Ok(offset) => Answer::Claimed(reply, offset.unwrap_or(start)).send(&Ok(())),
-                Err(fenced) => Answer::Claimed(reply, start).send(&Err(fenced)),
-            },
+            Request::Claim { start, reply, .. } => Answer::Claimed(reply, start).send(&Err(error)),
+            Request::Committed { reply, .. } => drop(reply.send(Err(error))),
             Request::Commit { reply, .. }
             | Request::Move { reply, .. }
             | Request::Create { reply, .. }

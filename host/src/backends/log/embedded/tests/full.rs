@@ -40,6 +40,13 @@ async fn meet_the_limit(directory: &Path) {
     create(&log, TopicSettings { partitions: 1, ..TopicSettings::default() }).await;
     send(&log, 3, None).await;
 
+    let reading =
+        Subscription { group: "g".into(), topics: vec!["t".into()], start: Start::Earliest };
+    let mut member = log.join(reading).await.unwrap();
+    let Change::Assigned(mut readers) = member.next().await.unwrap() else { panic!("revoked") };
+    let reader = &mut readers[0];
+    reader.commit(1).await.unwrap();
+
     limit_files(Some(1 << 20));
     let large = || (0..40).map(|_| record(&[b'x'; 50_000], None)).collect();
     for answer in log.produce(large()).await {
@@ -49,6 +56,9 @@ async fn meet_the_limit(directory: &Path) {
     }
     assert!(log.produce(vec![record(b"small", None)]).await[0].is_err());
     assert_eq!(log.range(place(0)).await.unwrap(), Range { start: 0, end: 3 });
+    assert!(reader.commit(2).await.is_err());
+    let unknown = reader.committed().await.unwrap_err();
+    assert!(matches!(unknown, Error::Unavailable(_)), "nobody knows what of it is on disk");
     assert_eq!(log.read(place(0), 0, limit(10)).await.unwrap().count, 3);
 
     limit_files(None);
@@ -60,6 +70,7 @@ async fn meet_the_limit(directory: &Path) {
         }
     };
     let offset = tokio::time::timeout(Duration::from_secs(60), room_again).await.unwrap();
+    assert_eq!(reader.committed().await.unwrap(), Some(1));
     let batch = log.read(place(0), offset, limit(1)).await.unwrap();
     assert_eq!(batch.records().next().unwrap().tail.value(), Some(&b"room"[..]));
     log.close().await;
