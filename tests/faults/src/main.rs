@@ -16,7 +16,9 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
 use scenario::{Outcome, Plan};
+use stage::Stage;
 
+mod behind;
 mod history;
 mod load;
 mod proxy;
@@ -110,8 +112,12 @@ impl Scenario {
         match self {
             Self::All => bail!("it is taken apart before it is played"),
             Self::KillHost { log } => scenario::kill_host::play(plan, log).await,
-            Self::KillBroker => scenario::kill_broker::play(plan).await,
-            Self::KillDatabase => scenario::kill_database::play(plan).await,
+            Self::KillBroker => {
+                scenario::kill_server::play(plan, stage::Kind::Kafka, Stage::cluster).await
+            }
+            Self::KillDatabase => {
+                scenario::kill_server::play(plan, stage::Kind::Servers, Stage::database).await
+            }
             Self::Network => scenario::network::play(plan).await,
             Self::Cache => scenario::cache::play(plan).await,
             Self::Disk => scenario::disk::play(plan).await,

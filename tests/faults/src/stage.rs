@@ -1,6 +1,6 @@
 //! Where a scenario plays: a host with the plugins, and the log it stands on.
 
-use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use bench::{
@@ -8,13 +8,12 @@ use bench::{
     house::{House, log_directory},
 };
 use servers::{Broker, Postgres};
-use tempfile::TempDir;
 use trellis::backends::log::{
     Log, Settings as LogSettings, embedded::Embedded, kafka::Kafka,
     settings::kafka::Settings as KafkaSettings,
 };
 
-use crate::{proxy::Proxy, reading};
+use crate::{behind::Behind, reading};
 
 /// The plugins that every event passes.
 pub const PLUGINS: [&str; 3] = ["tracker", "enricher", "counters"];
@@ -36,22 +35,8 @@ pub enum Kind {
 pub struct Stage {
     /// What is built.
     pub built: Built,
-    cluster: Option<Cluster>,
-    database: Option<Database>,
-}
-
-/// A broker behind a door.
-pub struct Cluster {
-    broker: Option<Broker>,
-    dir: TempDir,
-    door: Proxy,
-}
-
-/// A database server behind a door.
-pub struct Database {
-    server: Option<Postgres>,
-    dir: TempDir,
-    door: Proxy,
+    cluster: Option<Behind<Broker>>,
+    database: Option<Behind<Postgres>>,
 }
 
 impl Stage {
@@ -59,21 +44,11 @@ impl Stage {
     pub async fn new(kind: Kind) -> Result<Self> {
         let cluster = match kind {
             Kind::Embedded => None,
-            Kind::Kafka | Kind::Servers => {
-                let (dir, door) = (tempfile::tempdir()?, Proxy::open().await?);
-                let mut cluster = Cluster { broker: None, dir, door };
-                cluster.start().await?;
-                Some(cluster)
-            }
+            Kind::Kafka | Kind::Servers => Some(Behind::open().await?),
         };
         let database = match kind {
             Kind::Embedded | Kind::Kafka => None,
-            Kind::Servers => {
-                let (dir, door) = (tempfile::tempdir()?, Proxy::open().await?);
-                let mut database = Database { server: None, dir, door };
-                database.start().await?;
-                Some(database)
-            }
+            Kind::Servers => Some(Behind::open().await?),
         };
         Ok(Self { built: Built::found().or_else(|_| Built::make())?, cluster, database })
     }
@@ -84,10 +59,10 @@ impl Stage {
             format!(
                 "[log]\nbackend = \"kafka\"\nrevoke-deadline = \"5s\"\n[log.kafka]\n\
                  brokers = [\"{}\"]\n{TIMEOUTS}",
-                cluster.door.address()
+                cluster.door().address()
             )
         });
-        let sql = self.database.as_ref().map_or_else(|| Ok(String::new()), Database::settings)?;
+        let sql = self.database.as_ref().map_or_else(|| Ok(String::new()), database_settings)?;
         let house = House::new(&self.built, None, &format!("{log}{sql}{more}"))?;
         let components: Result<Vec<PathBuf>> =
             PLUGINS.iter().map(|plugin| self.built.component(plugin)).collect();
@@ -103,7 +78,7 @@ impl Stage {
                 Arc::new(Embedded::open(LogSettings::default(), &dir).await?)
             }
             Some(cluster) => {
-                let brokers = vec![cluster.door.address().to_string()];
+                let brokers = vec![cluster.door().address().to_string()];
                 let settings = KafkaSettings { brokers, ..KafkaSettings::default() };
                 Arc::new(Kafka::open(settings, Duration::from_secs(5)).await?)
             }
@@ -123,76 +98,27 @@ impl Stage {
     }
 
     /// The database server.
-    pub fn database(&mut self) -> Result<&mut Database> {
+    pub fn database(&mut self) -> Result<&mut Behind<Postgres>> {
         self.database.as_mut().context("the databases are on no server")
     }
 
     /// The cluster.
-    pub fn cluster(&mut self) -> Result<&mut Cluster> {
+    pub fn cluster(&mut self) -> Result<&mut Behind<Broker>> {
         self.cluster.as_mut().context("the log is in no cluster")
     }
 }
 
-impl Cluster {
-    /// The door that hosts come through.
-    pub fn door(&self) -> &Proxy {
-        &self.door
-    }
-
-    /// End the broker without a word.
-    pub async fn kill(&mut self) -> Result<()> {
-        if let Some(broker) = self.broker.take() {
-            tokio::task::spawn_blocking(move || broker.kill()).await?;
-        }
-        Ok(())
-    }
-
-    /// Start the broker with everything it had.
-    pub async fn start(&mut self) -> Result<()> {
-        let (dir, advertised) = (self.dir.path().to_owned(), self.door.address().to_string());
-        let start = move || Broker::start_behind(&dir, &advertised);
-        let broker = tokio::task::spawn_blocking(start).await?;
-        self.door.lead_to(broker.plain().parse::<SocketAddr>()?);
-        self.broker = Some(broker);
-        Ok(())
-    }
-}
-
-impl Database {
-    /// The door that hosts come through.
-    pub fn door(&self) -> &Proxy {
-        &self.door
-    }
-
-    /// End the server without a word.
-    pub async fn kill(&mut self) -> Result<()> {
-        if let Some(server) = self.server.take() {
-            tokio::task::spawn_blocking(move || server.kill()).await?;
-        }
-        Ok(())
-    }
-
-    /// Start the server with everything it had.
-    pub async fn start(&mut self) -> Result<()> {
-        let dir = self.dir.path().join("server");
-        let server = tokio::task::spawn_blocking(move || Postgres::start(Some(&dir))).await?;
-        self.door.lead_to(SocketAddr::from(([127, 0, 0, 1], server.port())));
-        self.server = Some(server);
-        Ok(())
-    }
-
-    fn settings(&self) -> Result<String> {
-        let server = self.server.as_ref().context("the database server does not run")?;
-        let password = self.dir.path().join("password");
-        fs::write(&password, server.password())?;
-        Ok(format!(
-            "[sql]\nbackend = \"postgres\"\n[keyvalue]\nbackend = \"postgres\"\n[postgres]\n\
-             host = \"127.0.0.1\"\nport = {}\ndatabase = \"{}\"\nuser = \"{}\"\n\
-             password = {{ file = \"{}\" }}\n",
-            self.door.address().port(),
-            server.database(),
-            server.user(),
-            password.display()
-        ))
-    }
+/// What a host is told of its database server.
+fn database_settings(database: &Behind<Postgres>) -> Result<String> {
+    let (server, password) = (database.server()?, database.file("password"));
+    fs::write(&password, server.password())?;
+    Ok(format!(
+        "[sql]\nbackend = \"postgres\"\n[keyvalue]\nbackend = \"postgres\"\n[postgres]\n\
+         host = \"127.0.0.1\"\nport = {}\ndatabase = \"{}\"\nuser = \"{}\"\n\
+         password = {{ file = \"{}\" }}\n",
+        database.door().address().port(),
+        server.database(),
+        server.user(),
+        password.display()
+    ))
 }

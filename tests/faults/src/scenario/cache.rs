@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashSet,
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,12 +14,12 @@ use anyhow::{Context, Result, ensure};
 use bench::{client::Client, house::House};
 use http::StatusCode;
 use servers::Redis;
-use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::{Outcome, Plan};
 use crate::{
-    proxy::{Fault, Proxy},
+    behind::Behind,
+    proxy::Fault,
     stage::{Kind, Stage},
 };
 
@@ -35,11 +34,10 @@ const WELL_AGAIN: Duration = Duration::from_secs(30);
 
 /// Kill Redis and make its door bad while clients set values and look.
 pub async fn play(plan: &mut Plan) -> Result<Outcome> {
-    let (stage, dir, door) =
-        (Stage::new(Kind::Embedded).await?, TempDir::new()?, Proxy::open().await?);
-    let mut redis = Some(start(&dir, &door).await?);
+    let (stage, mut redis) = (Stage::new(Kind::Embedded).await?, Behind::<Redis>::open().await?);
+    let address = redis.door().address();
     let settings =
-        format!("[cache]\nbackend = \"redis\"\n[cache.redis]\naddress = \"{}\"\n", door.address());
+        format!("[cache]\nbackend = \"redis\"\n[cache.redis]\naddress = \"{address}\"\n");
     let mut house = House::new(&stage.built, None, &settings)?;
     house.install_all(&[stage.built.component(PLUGIN)?])?;
     house.run().await?;
@@ -55,16 +53,14 @@ pub async fn play(plan: &mut Plan) -> Result<Outcome> {
         let fault = Fault::any(&mut plan.random);
         let pause = plan.pause();
         if plan.random.u8(..4) == 0 {
-            if let Some(redis) = redis.take() {
-                tokio::task::spawn_blocking(|| redis.kill()).await?;
-            }
+            redis.kill().await?;
             sleep(pause).await;
-            redis = Some(start(&dir, &door).await?);
+            redis.start().await?;
             eprintln!("fault {round}: killed for {pause:?}");
         } else {
-            door.make(fault);
+            redis.door().make(fault);
             sleep(pause).await;
-            door.make(Fault::None);
+            redis.door().make(Fault::None);
             eprintln!("fault {round}: {fault:?} for {pause:?}");
         }
     }
@@ -77,14 +73,6 @@ pub async fn play(plan: &mut Plan) -> Result<Outcome> {
     }
     house.kill();
     Ok(Outcome::Cache { rounds: plan.rounds, kept, refused })
-}
-
-/// Start Redis where it was, behind its door.
-async fn start(dir: &TempDir, door: &Proxy) -> Result<Redis> {
-    let dir = dir.path().to_owned();
-    let redis = tokio::task::spawn_blocking(move || Redis::start(Some(&dir))).await?;
-    door.lead_to(redis.plain().parse::<SocketAddr>()?);
-    Ok(redis)
 }
 
 async fn well_again(house: &House) -> Result<()> {

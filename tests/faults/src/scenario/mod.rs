@@ -14,9 +14,8 @@ use crate::{
 pub mod cache;
 pub mod clock;
 pub mod disk;
-pub mod kill_broker;
-pub mod kill_database;
 pub mod kill_host;
+pub mod kill_server;
 pub mod network;
 pub mod nodes;
 pub mod sync;
