@@ -84,6 +84,15 @@ pub struct Instances {
     returned: Notify,
 }
 
+/// The most that a generation owes, in microseconds: a call that waits for its turns because of the
+/// calls before it still has nearly all of its time.
+const MOST_OWED: u64 = 32 * TURN;
+/// A turn, in microseconds.
+const TURN: u64 = HURRY.as_micros() as u64;
+/// The longest that a call waits for what is owed: on a machine with more to do than it can, turns
+/// are late.
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
+
 /// Instances without a call, the last one used at the end. Boxed, because each call moves one.
 type Idle = Vec<Box<Instance>>;
 
@@ -127,7 +136,7 @@ impl Instances {
         let deadline = now + self.limits.timeout;
         let slot = self.slot(deadline).await?;
         if self.owed.load(Ordering::Relaxed) > 0 {
-            Box::pin(self.repay(deadline)).await?;
+            Box::pin(self.repay()).await;
         }
         let idle = self.idle().pop();
         let mut instance = match idle {
@@ -177,23 +186,27 @@ impl Instances {
         let beyond = held.saturating_sub(HURRY);
         if !beyond.is_zero() {
             let beyond = u64::try_from(beyond.as_micros()).unwrap_or(u64::MAX);
-            self.owed.fetch_add(beyond, Ordering::Relaxed);
+            self.owe(|owed| owed.saturating_add(beyond).min(MOST_OWED));
         }
     }
 
+    fn owe(&self, change: impl Fn(u64) -> u64) {
+        // The only error is that there was no change.
+        let _ =
+            self.owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |owed| Some(change(owed)));
+    }
+
     /// Wait for as many turns as earlier calls took without waiting for one.
-    async fn repay(&self, deadline: Instant) -> Result<(), CallError> {
-        let turn = HURRY.as_micros() as u64;
+    async fn repay(&self) {
+        let end = tokio::time::Instant::now() + LONGEST_WAIT;
         while self.owed.load(Ordering::Relaxed) > 0 {
-            let next = self.code.turns.take(&self.turn);
-            let next = tokio::time::timeout_at(deadline.into(), next).await;
-            next.map_err(|_| self.late(self.limits.timeout))?;
-            // The only error is that it was none; another call may have paid the last.
-            let _ = self.owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |owed| {
-                Some(owed.saturating_sub(turn))
-            });
+            let turn = self.code.turns.take(&self.turn);
+            if tokio::time::timeout_at(end, turn).await.is_err() {
+                return;
+            }
+            // Another call may have paid the last.
+            self.owe(|owed| owed.saturating_sub(TURN));
         }
-        Ok(())
     }
 
     /// Take no further calls and wait until those in progress have ended; after `grace` they
