@@ -1,10 +1,6 @@
 //! A real broker.
 
-use std::{
-    ffi::OsStr,
-    iter,
-    path::{Path, PathBuf},
-};
+use std::{ffi::OsStr, iter, ops::Deref, path::Path};
 
 use super::script::Script;
 
@@ -28,33 +24,16 @@ impl Broker {
         Self(Script::start("kafka", iter::once(OsStr::new("serve")).chain(args)))
     }
 
-    /// `host:port` of the listener without encryption.
-    pub fn plain(&self) -> &str {
-        self.0.text("plain")
-    }
-
-    /// `host:port` of the listener with TLS and SCRAM-SHA-512.
-    pub fn secure(&self) -> &str {
-        self.0.text("secure")
-    }
-
-    /// Who may come in there.
-    pub fn user(&self) -> &str {
-        self.0.text("user")
-    }
-
-    /// The user's password.
-    pub fn password(&self) -> &str {
-        self.0.text("password")
-    }
-
-    /// The file with the authority that the broker's certificate is of.
-    pub fn ca(&self) -> PathBuf {
-        self.0.text("ca").into()
-    }
-
     /// End it without a word, as a power cut would.
     pub fn kill(self) {
         self.0.kill();
+    }
+}
+
+impl Deref for Broker {
+    type Target = Script;
+
+    fn deref(&self) -> &Script {
+        &self.0
     }
 }

@@ -14,3 +14,4 @@ mod script;
 pub use kafka::Broker;
 pub use postgres::Postgres;
 pub use redis::Redis;
+pub use script::Script;

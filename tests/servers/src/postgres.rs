@@ -1,10 +1,6 @@
 //! A real PostgreSQL.
 
-use std::{
-    ffi::OsStr,
-    iter,
-    path::{Path, PathBuf},
-};
+use std::{ffi::OsStr, iter, ops::Deref, path::Path};
 
 use super::script::Script;
 
@@ -40,23 +36,16 @@ impl Postgres {
         self.0.text("database")
     }
 
-    /// Who may come in, and make databases and roles.
-    pub fn user(&self) -> &str {
-        self.0.text("user")
-    }
-
-    /// The user's password.
-    pub fn password(&self) -> &str {
-        self.0.text("password")
-    }
-
-    /// The file with the authority that the server's certificate is of.
-    pub fn ca(&self) -> PathBuf {
-        self.0.text("ca").into()
-    }
-
     /// End it without a word, as a power cut would.
     pub fn kill(self) {
         self.0.kill();
+    }
+}
+
+impl Deref for Postgres {
+    type Target = Script;
+
+    fn deref(&self) -> &Script {
+        &self.0
     }
 }

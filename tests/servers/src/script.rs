@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -27,6 +27,31 @@ impl Script {
         let said = serde_json::from_str(&line);
         let said = said.unwrap_or_else(|_| panic!("`tests/servers/{name}` said `{line}`"));
         Self { child, said }
+    }
+
+    /// `host:port` of the listener without encryption.
+    pub fn plain(&self) -> &str {
+        self.text("plain")
+    }
+
+    /// `host:port` of the listener with TLS, where that is another one.
+    pub fn secure(&self) -> &str {
+        self.text("secure")
+    }
+
+    /// Who may come in there and do what a host does.
+    pub fn user(&self) -> &str {
+        self.text("user")
+    }
+
+    /// The user's password.
+    pub fn password(&self) -> &str {
+        self.text("password")
+    }
+
+    /// The file with the authority that the server's certificate is of.
+    pub fn ca(&self) -> PathBuf {
+        self.text("ca").into()
     }
 
     /// A text of what it said.
