@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Request};
+use http::Request;
 use wasmtime_wasi_http::WasiBody;
 
 use super::Answer;
-use crate::observe::traces::{self, Span, SpanKind, TRACEPARENT, Trace};
+use crate::observe::traces::{self, Span, SpanKind, Trace};
 
 /// Begin the span and tell the other host of it. Path and query stay out of the span: there may be
 /// secrets in them.
@@ -21,9 +21,7 @@ pub fn begin(of: &Trace, plugin: &Arc<str>, request: &mut Request<WasiBody>) -> 
     if let Some(port) = request.uri().port_u16() {
         span.note("server.port", i64::from(port));
     }
-    if let Ok(value) = HeaderValue::try_from(span.trace().header()) {
-        request.headers_mut().insert(TRACEPARENT, value);
-    }
+    span.trace().put_into(request.headers_mut());
     Some(span)
 }
 

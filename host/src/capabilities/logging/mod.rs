@@ -1,8 +1,8 @@
 //! `logging`: a plugin's own lines in the log of the host, through `wasi:logging` and its
 //! standard output and error.
 //!
-//! Every line becomes an event with the target `plugin` and the fields `plugin`, `context`, `cause` (of
-//! the call: a request's id, or a topic, a partition and an offset) and `trace`.
+//! Every line becomes an event with the target `plugin` and the fields `plugin`, `context`, `cause`
+//! (of the call: a request's id, or a topic, a partition and an offset) and `trace`.
 //! A plugin has a rate; what is beyond it is dropped and counted, and the count is reported
 //! once a second.
 
@@ -95,8 +95,8 @@ pub enum Level {
 }
 
 impl Prepared {
-    /// Write a line for the plugin, if its rate allows. `call` tells of the
-    /// request or the messages that the plugin was called for, as far as that is known.
+    /// Write a line for the plugin, if its rate allows. `call` tells of the request
+    /// or the messages that the plugin was called for, as far as that is known.
     pub fn write(&self, level: Level, call: Option<&Call>, context: &str, message: &str) {
         let verdict = self.meter.admit(Instant::now());
         if let Some(dropped) = verdict.report {

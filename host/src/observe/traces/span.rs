@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
+use http::{HeaderMap, HeaderValue};
 use opentelemetry::{
     Context, KeyValue, Value,
     propagation::{Extractor, TextMapPropagator},
@@ -57,6 +58,13 @@ impl Trace {
     /// As the value of [`TRACEPARENT`].
     pub fn header(&self) -> String {
         format!("00-{}-{}-01", self.0.trace_id(), self.0.span_id())
+    }
+
+    /// Name it in the header fields of a message.
+    pub fn put_into(&self, fields: &mut HeaderMap) {
+        if let Ok(value) = HeaderValue::try_from(self.header()) {
+            fields.insert(TRACEPARENT, value);
+        }
     }
 
     /// The trace's own name, the same for all its spans.

@@ -6,7 +6,7 @@ use super::{
     client::{Client, Id},
     routes::Binding,
 };
-use crate::observe::traces::{self, Span, TRACEPARENT, Trace};
+use crate::observe::traces::{self, Span, Trace};
 
 /// What a span tells of its request.
 pub struct Asked<'a> {
@@ -26,9 +26,7 @@ pub fn begin(method: &Method, given: Option<&HeaderValue>) -> Option<Span> {
 /// Where the trace goes on; a plugin that passes the field on continues there.
 pub fn go_on(span: &Span, headers: &mut HeaderMap) -> Trace {
     let trace = span.trace();
-    if let Ok(value) = HeaderValue::try_from(trace.header()) {
-        headers.insert(TRACEPARENT, value);
-    }
+    trace.put_into(headers);
     trace
 }
 
