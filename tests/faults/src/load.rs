@@ -3,16 +3,19 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bench::client::Client;
 use futures_util::future::join_all;
 use http::Request;
-use tokio::{task::JoinHandle, time::sleep};
+use tokio::{
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use crate::history::{Number, Sent};
 
@@ -20,12 +23,15 @@ use crate::history::{Number, Sent};
 const CLIENTS: u32 = 16;
 /// How long a client rests when a host is away or refuses.
 const REST: Duration = Duration::from_millis(5);
+/// Within this time after the last fault an event is acknowledged again.
+const RECOVERED: Duration = Duration::from_secs(60);
 
-/// Where clients send, and whether they are to go on.
+/// Where clients send, whether they are to go on, and how it goes.
 #[derive(Default)]
 struct Aim {
     urls: Mutex<Vec<String>>,
     over: AtomicBool,
+    acknowledged: AtomicUsize,
 }
 
 /// Clients at work.
@@ -37,7 +43,7 @@ pub struct Load {
 impl Load {
     /// Let clients send to these addresses, each one event after the other, until [`Self::stop`].
     pub fn start(urls: Vec<String>) -> Self {
-        let aim = Arc::new(Aim { urls: Mutex::new(urls), over: AtomicBool::new(false) });
+        let aim = Arc::new(Aim { urls: Mutex::new(urls), ..Aim::default() });
         let client = |number| tokio::spawn(client(number, Arc::clone(&aim)));
         Self { clients: (0..CLIENTS).map(client).collect(), aim }
     }
@@ -47,8 +53,13 @@ impl Load {
         *self.aim.urls.lock().unwrap_or_else(PoisonError::into_inner) = urls;
     }
 
-    /// Let each client end with the event it is at; what all of them know.
+    /// Once all is well again and an event was acknowledged: let each client end with the event it
+    /// is at; what all of them know.
     pub async fn stop(self) -> Result<Sent> {
+        let recovered = timeout(RECOVERED, self.acknowledges()).await;
+        recovered.with_context(|| {
+            format!("no event was acknowledged in {RECOVERED:?}, though all is well again")
+        })?;
         self.aim.over.store(true, Ordering::Relaxed);
         let mut all = Sent::default();
         for client in join_all(self.clients).await {
@@ -57,6 +68,14 @@ impl Load {
             all.unanswered.extend(own.unanswered);
         }
         Ok(all)
+    }
+
+    /// Until an event is acknowledged that was not before.
+    async fn acknowledges(&self) {
+        let before = self.aim.acknowledged.load(Ordering::Relaxed);
+        while self.aim.acknowledged.load(Ordering::Relaxed) == before {
+            sleep(REST).await;
+        }
     }
 }
 
@@ -75,7 +94,10 @@ async fn client(number: u32, aim: Arc<Aim>) -> Sent {
         let event = Number::new(number, count);
         count += 1;
         match send(&http, &url, event).await {
-            Ok(true) => drop(sent.acknowledged.insert(event)),
+            Ok(true) => {
+                sent.acknowledged.insert(event);
+                aim.acknowledged.fetch_add(1, Ordering::Relaxed);
+            }
             // Plugins that are not live yet, a queue that is full, a host that is gone: not stored,
             // but who knows.
             Ok(false) | Err(_) => {
