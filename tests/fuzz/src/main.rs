@@ -1,10 +1,13 @@
 //! Feeds a target, or all of them, so many inputs.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use clap::Parser;
 use fuzz::{Verdict, mutate::mutate, targets::Target};
+
+/// How often it is told how far it is.
+const TOLD: Duration = Duration::from_secs(10);
 
 /// Feed the host foreign bytes: changed, cut and made-up inputs at each of its doors.
 #[derive(Debug, Parser)]
@@ -53,10 +56,15 @@ fn feed(target: Target, inputs: u64, seed: u64) -> Result<()> {
     for right in &seeds {
         door.feed(right);
     }
-    for _ in 0..inputs {
+    let mut told = Instant::now();
+    for number in 1..=inputs {
         let right = &seeds[random.usize(..seeds.len())];
         let input = mutate(right, &seeds, &mut random);
         taken += u64::from(door.feed(&input) == Verdict::Taken);
+        if told.elapsed() >= TOLD {
+            told = Instant::now();
+            eprintln!("{}: {number} of {inputs} after {:.0?}", target.name(), begun.elapsed());
+        }
     }
     println!(
         "{}: {} inputs refused, {taken} still right, in {:.1?}",
