@@ -22,18 +22,9 @@ impl Built {
             env::current_exe()?.parent().context("a program has a directory")?.to_owned();
         let components = binaries.join("bench-components");
         let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
-        // Together with this program: the same features, so that nothing is compiled twice.
-        cargo.args([
-            "build",
-            "--quiet",
-            "--release",
-            "-p",
-            "trellis",
-            "-p",
-            "bench",
-            "--bin",
-            "trellis",
-        ]);
+        // With the features of `tests/run` and `cargo measure`, so that nothing is compiled twice.
+        cargo.args(["build", "--quiet", "--release", "--workspace"]);
+        cargo.args(["--features", "trellis/kafka", "--bin", "trellis"]);
         run(cargo.current_dir(root()))?;
         let built = Self { binaries, components };
         let mut build = Command::new(built.program());
