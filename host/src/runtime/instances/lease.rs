@@ -13,7 +13,7 @@ use wasmtime::{
     component::{ComponentNamedList, Lift, Lower, TypedFunc},
 };
 
-use super::{Instance, Instances, Slot};
+use super::{Instance, Instances, Slot, Stopwatch, Took};
 use crate::{
     capabilities::State,
     runtime::{CallError, call::DeadlinePassed, exports::Exports},
@@ -183,24 +183,26 @@ impl Drop for Lease {
         let Some(instance) = self.instance.take() else { return };
         if self.broken {
             // The system takes back what it had touched.
-            let began = Instant::now();
+            let watch = Stopwatch::start(true);
             drop(instance);
-            self.slot.0.charge(began.elapsed());
+            if let Took::Time(had) = watch.stop() {
+                self.slot.0.charge(had);
+            }
         } else {
             self.slot.0.keep(instance);
         }
     }
 }
 
-/// Wait for `body`, and charge the generation for the time that it keeps the thread.
+/// Wait for `body`, and charge the generation for what it has of the processor at a time.
 fn charged<T>(
     instances: &Instances,
     mut body: Pin<&mut impl Future<Output = T>>,
 ) -> impl Future<Output = T> {
     poll_fn(move |cx| {
-        let began = Instant::now();
+        let watch = instances.watch_poll();
         let polled = body.as_mut().poll(cx);
-        instances.charge(began.elapsed());
+        instances.note_poll(watch);
         polled
     })
 }

@@ -11,7 +11,7 @@ use std::{
     mem,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -31,11 +31,13 @@ use crate::capabilities::{MAX_RESOURCES, Prepared, State};
 #[allow(clippy::unwrap_used)]
 mod hostile;
 mod lease;
+mod stopwatch;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 
 pub use lease::Lease;
+use stopwatch::{Stopwatch, Took};
 
 /// What the instances of a generation may take.
 #[derive(Clone, Copy, Debug)]
@@ -68,9 +70,11 @@ pub struct Instances {
     slots: Semaphore,
     /// Where long calls wait for their turns.
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// Microseconds for which calls kept a thread beyond a turn where no epoch interrupts them, in
+    /// Microseconds that calls had of a processor beyond a turn where no epoch interrupts them, in
     /// the host's own work. The next calls wait for as many turns.
     owed: AtomicU64,
+    /// For so many pieces of calls to come it is measured how much of the processor they have.
+    suspected: AtomicI32,
     waiting: AtomicU32,
     /// Who waits for `returned`: nobody but for the hooks and a drain.
     watchers: AtomicU32,
@@ -89,6 +93,8 @@ pub struct Instances {
 const MOST_OWED: u64 = 32 * TURN;
 /// A turn, in microseconds.
 const TURN: u64 = HURRY.as_micros() as u64;
+/// After one that took long, so many pieces of calls are measured exactly.
+const CLOSELY: i32 = 64;
 /// The longest that a call waits for what is owed: on a machine with more to do than it can, turns
 /// are late.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
@@ -119,6 +125,7 @@ impl Instances {
             slots: Semaphore::new(limits.concurrency.max(1) as usize),
             turn: Arc::default(),
             owed: AtomicU64::new(0),
+            suspected: AtomicI32::new(0),
             waiting: AtomicU32::new(0),
             watchers: AtomicU32::new(0),
             lent: AtomicU32::new(0),
@@ -181,9 +188,30 @@ impl Instances {
         }
     }
 
-    /// Note for how long a call kept a thread to itself.
-    fn charge(&self, held: Duration) {
-        let beyond = held.saturating_sub(HURRY);
+    /// Measure a piece of a call.
+    fn watch_poll(&self) -> Stopwatch {
+        Stopwatch::start(self.suspected.load(Ordering::Relaxed) > 0)
+    }
+
+    /// Note a piece of a call that has ended. One that took long may have been kept waiting by others:
+    /// from the first one on, for a while, it is measured what each has had itself.
+    fn note_poll(&self, watch: Stopwatch) {
+        match watch.stop() {
+            Took::Short => {}
+            Took::Time(had) if had <= HURRY => {
+                self.suspected.fetch_sub(1, Ordering::Relaxed);
+            }
+            Took::Time(had) => {
+                self.suspected.store(CLOSELY, Ordering::Relaxed);
+                self.charge(had);
+            }
+            Took::Long => self.suspected.store(CLOSELY, Ordering::Relaxed),
+        }
+    }
+
+    /// Note how much of the processor a call had before it let others run.
+    fn charge(&self, had: Duration) {
+        let beyond = had.saturating_sub(HURRY);
         if !beyond.is_zero() {
             let beyond = u64::try_from(beyond.as_micros()).unwrap_or(u64::MAX);
             self.owe(|owed| owed.saturating_add(beyond).min(MOST_OWED));

@@ -83,7 +83,7 @@ fn a_hook_gives_up_on_an_instance_that_stays_away() {
 }
 
 #[test]
-fn calls_that_kept_a_thread_are_paid_for_before_the_next_begins() {
+fn calls_that_had_much_are_paid_for_before_the_next_begins() {
     let (early, left, other) = on_one_thread(async {
         let ((_runtime, instances), other) = (ticking(4).await, instances(4).await);
         instances.charge(HURRY);
@@ -95,4 +95,19 @@ fn calls_that_kept_a_thread_are_paid_for_before_the_next_begins() {
         (early, instances.owed.load(Ordering::Relaxed), other)
     });
     assert_eq!((early, left, other), (false, 0, true));
+}
+
+#[test]
+fn a_piece_that_took_long_is_charged_only_where_it_was_looked_at() {
+    let owed = on_one_thread(async {
+        let instances = instances(4).await;
+        [(); 3].map(|()| {
+            let watch = instances.watch_poll();
+            let began = Instant::now();
+            while began.elapsed() < HURRY * 20 {}
+            instances.note_poll(watch);
+            instances.owed.load(Ordering::Relaxed) > 0
+        })
+    });
+    assert_eq!(owed, [false, true, true]);
 }
