@@ -46,6 +46,23 @@ async fn both_forms_see_the_same_request_and_answer_the_same() {
 }
 
 #[tokio::test]
+async fn what_is_sent_ahead_is_in_order_and_durable_before_the_answer() {
+    for form in FORMS {
+        let host = host().await;
+        let answer = ask(&host, form, "a/b?ahead", "POST", b"1\n2\n3\n4").await;
+        assert!(answer.text().ends_with("sent Ok(0)\n"), "{}", answer.text());
+        let source = host.admin("/api/topics/source/records").await.text();
+        let values: Vec<_> = source.lines().map(value).collect();
+        assert_eq!(values, ["1", "2", "3", "4"], "{source}");
+    }
+}
+
+fn value(line: &str) -> String {
+    let record: serde_json::Value = serde_json::from_str(line).unwrap();
+    record["value"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
 async fn both_forms_handle_send_and_refuse_the_same_messages() {
     let host = host().await;
     assert_eq!(ask(&host, "plain", "a/b", "POST", b"1\n2\npoison\n3").await.status, 201);

@@ -114,7 +114,8 @@ async fn a_broker_that_is_gone_for_a_while_costs_answers_but_no_event() {
     }
     broker.kill();
     let refused = host.get("/t/visit").await;
-    assert!(refused.status >= 500, "{}", refused.text());
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(host.log().contains("what a request brought was not written"), "{}", host.log());
     assert!(!refused.text().contains("127.0.0.1"), "a client sees the cluster: {}", refused.text());
     assert!(host.log().contains("trouble with the Kafka cluster"), "{}", host.log());
     let topics = host.admin("/api/topics").await;

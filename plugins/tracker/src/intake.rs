@@ -1,7 +1,8 @@
 //! Storing events: leave out what has been stored before, send, then remember.
 //!
 //! An id is remembered only after its event is durable. A crash in between makes a repeated
-//! event possible and a lost one impossible.
+//! event possible and a lost one impossible. Where nothing is to be remembered, events are sent
+//! ahead of the answer, and the host waits for the log.
 
 use trellis_sdk::http::{Error, Result};
 use trellis_sdk::log;
@@ -26,8 +27,11 @@ pub fn store_one(event: &Event<'_>, settings: &Settings) -> Result<()> {
     }
     let mut records = Records::with_capacity(USUAL_EVENT);
     add(&mut records, event)?;
-    records.send().map_err(unavailable)?;
-    seen.remember()
+    if seen.remembers() {
+        records.send().map_err(unavailable)?;
+        return seen.remember();
+    }
+    records.send_ahead().map_err(unavailable)
 }
 
 /// Add an event to what is sent. The key is the address of the client: its events stay in order.

@@ -49,6 +49,11 @@ impl<'s> Seen<'s> {
         Ok(Self { store, new: Vec::new(), now_ms: 0 })
     }
 
+    /// Whether there are ids to remember once their events are durable.
+    pub fn remembers(&self) -> bool {
+        !self.new.is_empty()
+    }
+
     /// Whether this event's id has been stored before, or came earlier in the same call.
     pub fn contains(&mut self, event: &Event<'_>) -> Result<bool> {
         let Some((store, dedupe)) = &self.store else {
@@ -75,12 +80,9 @@ impl<'s> Seen<'s> {
 
     /// Remember the ids of events that are durable now.
     pub fn remember(&self) -> Result<()> {
-        let Some((store, dedupe)) = &self.store else {
+        let Some((store, dedupe)) = self.store.as_ref().filter(|_| self.remembers()) else {
             return Ok(());
         };
-        if self.new.is_empty() {
-            return Ok(());
-        }
         let pairs: Vec<_> = self.new.iter().map(|key| (key.as_str(), &b"1"[..])).collect();
         store.set_many(&pairs).map_err(failed)?;
         if self.now_ms >= SWEEP_AT.get() {

@@ -7,7 +7,7 @@ use wasmtime::{
     component::{ComponentType, Lower},
 };
 
-use super::{Instance, State};
+use super::{Caller, Instance, State, ahead::Landed};
 use crate::{
     backends::log,
     observe::traces::{self, Span, SpanKind, Trace},
@@ -90,15 +90,25 @@ fn send_span(
     Some(span)
 }
 
+/// For what a guest waits that sends.
+#[derive(Clone, Copy)]
+pub enum Until {
+    /// All is durable or refused.
+    Durable,
+    /// Nothing, where an answer is held back until it is durable.
+    Ahead,
+}
+
 /// Send what was accepted and fill in the answers, `Err` already standing where a record was
 /// refused.
 pub async fn send(
     mut store: StoreContextMut<'_, State>,
     records: Vec<Result<log::Outgoing, SendError>>,
+    until: Until,
 ) -> wasmtime::Result<Answers> {
     let State { call, own, .. } = store.data_mut();
     let producer = own.produce.as_mut().ok_or_else(not_granted)?;
-    if let Some(transaction) = &mut producer.transaction {
+    if let Caller::Transaction(transaction) = &mut producer.caller {
         // The whole batch is one commit, so what is sent belongs to the batch.
         let mut keep = |record: log::Outgoing| {
             let partition = record.partition.unwrap_or(u32::MAX);
@@ -106,6 +116,10 @@ pub async fn send(
             Position { partition, offset: None }
         };
         return Ok(records.into_iter().map(|record| record.map(&mut keep)).collect());
+    }
+    if let Caller::Request(ahead) = &mut producer.caller {
+        // In order; and what is ahead may hold the room that this needs.
+        call.wait(ahead.settle()).await;
     }
     let prepared = producer.prepared.clone();
     let mut span = call.trace.as_ref().and_then(|trace| send_span(trace, &call.plugin, &records));
@@ -121,21 +135,42 @@ pub async fn send(
             Err(refused) => Err(refused),
         });
     }
-    let mut landed = call.wait(prepared.send(accepted)).await.into_iter();
+    let room = call.wait(prepared.room(&accepted)).await?;
+    let landed = match (until, &mut producer.caller) {
+        (Until::Ahead, Caller::Request(ahead)) => {
+            let count = accepted.len();
+            let writing = async move { prepared.write(accepted, room).await };
+            match ahead.write(count, writing, &mut span).await {
+                Some(landed) => landed,
+                None => return Ok(answers),
+            }
+        }
+        _ => call.wait(prepared.write(accepted, room)).await,
+    };
+    fail(&mut span, &landed);
+    fill_in(&mut answers, landed);
+    Ok(answers)
+}
+
+/// Note in a span that records were lost.
+pub fn fail(span: &mut Option<Span>, landed: &Landed) {
+    let lost = landed.iter().find_map(|at| at.as_ref().err());
+    if let (Some(span), Some(error)) = (span, lost) {
+        span.fail("send", error);
+    }
+}
+
+/// Where records landed that were accepted.
+fn fill_in(answers: &mut Answers, landed: Landed) {
+    let mut landed = landed.into_iter();
     for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
         *answer = match landed.next() {
             Some(Ok(at)) => {
                 let offset = (at.offset != log::Position::UNKNOWN).then_some(at.offset);
                 Ok(Position { partition: at.partition, offset })
             }
-            Some(Err(error)) => {
-                if let Some(span) = &mut span {
-                    span.fail("send", &error);
-                }
-                Err(error.into())
-            }
+            Some(Err(error)) => Err(error.into()),
             None => Err(SendError::Unavailable("the log gave no answer".into())),
         };
     }
-    Ok(answers)
 }

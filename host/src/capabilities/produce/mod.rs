@@ -2,20 +2,26 @@
 //!
 //! A send waits until the log has made the records durable. While a consumer under
 //! `exactly-once = "topics"` handles a batch, its trigger opens a transaction here: sends are
-//! then kept in the store and handed to the trigger, which commits them with the offsets.
+//! then kept in the store and handed to the trigger, which commits them with the offsets. While an
+//! HTTP handler makes an answer, what it sends ahead is waited for by its trigger, once the
+//! instance is back in its place.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Linker;
 
 use super::{Capability, Dialect, NoSettings, Plugin, State};
 use crate::backends::{Backends, log};
 
+mod ahead;
 mod host;
 mod packed;
 mod plain;
+
+pub use ahead::Ahead;
+use ahead::Landed;
 
 /// The most records one call may send.
 const MAX_RECORDS: usize = 10_000;
@@ -58,37 +64,69 @@ pub struct Prepared {
     log: Arc<dyn log::Log>,
     grant: Grant,
     /// What is left of [`ROOM`].
-    room: Semaphore,
+    room: Arc<Semaphore>,
 }
 
 impl Prepared {
-    /// Write records and wait until they are durable, once there is room for them.
-    async fn send(&self, records: Vec<log::Outgoing>) -> Vec<log::Result<log::Position>> {
+    /// Wait until there is room for these records.
+    async fn room(&self, records: &[log::Outgoing]) -> wasmtime::Result<OwnedSemaphorePermit> {
         let bytes: usize = records.iter().map(|record| record.tail.len()).sum();
         let bytes = u32::try_from(bytes.min(ROOM)).unwrap_or(u32::MAX);
         // Never closed.
-        let _room = self.room.acquire_many(bytes).await;
+        Ok(self.room.clone().acquire_many_owned(bytes).await?)
+    }
+
+    /// Write records and wait until they are durable. They take their room until then.
+    async fn write(&self, records: Vec<log::Outgoing>, _room: OwnedSemaphorePermit) -> Landed {
         self.log.produce(records).await
     }
+}
+
+/// Who called the guest, which decides what becomes of what it sends.
+#[derive(Default)]
+enum Caller {
+    /// Somebody who knows nothing of it.
+    #[default]
+    Other,
+    /// A consumer that commits it with its offsets.
+    Transaction(Vec<log::Outgoing>),
+    /// An HTTP request whose answer waits for what is sent ahead.
+    Request(Ahead),
 }
 
 /// One store's producer.
 pub struct Instance {
     prepared: Arc<Prepared>,
-    transaction: Option<Vec<log::Outgoing>>,
+    caller: Caller,
     /// The topics that were checked already, as shared names: a plugin sends to few.
     known: Vec<Arc<str>>,
 }
 
 impl Instance {
-    /// Keep what is sent from now on until [`Self::take`].
-    pub fn begin(&mut self) {
-        self.transaction = Some(Vec::new());
+    /// Keep what is sent from now on until [`Self::take_transaction`].
+    pub fn begin_transaction(&mut self) {
+        self.caller = Caller::Transaction(Vec::new());
     }
 
-    /// What was sent since [`Self::begin`].
-    pub fn take(&mut self) -> Vec<log::Outgoing> {
-        self.transaction.take().unwrap_or_default()
+    /// What was sent since [`Self::begin_transaction`].
+    pub fn take_transaction(&mut self) -> Vec<log::Outgoing> {
+        match std::mem::take(&mut self.caller) {
+            Caller::Transaction(sent) => sent,
+            Caller::Other | Caller::Request(_) => Vec::new(),
+        }
+    }
+
+    /// Let the guest send ahead from now on, until [`Self::take_ahead`].
+    pub fn begin_ahead(&mut self) {
+        self.caller = Caller::Request(Ahead::default());
+    }
+
+    /// What was sent ahead since [`Self::begin_ahead`].
+    pub fn take_ahead(&mut self) -> Ahead {
+        match std::mem::take(&mut self.caller) {
+            Caller::Request(ahead) => ahead,
+            Caller::Other | Caller::Transaction(_) => Ahead::default(),
+        }
     }
 
     /// The shared name of a topic that may be written to.
@@ -130,11 +168,15 @@ impl Capability for Produce {
     }
 
     async fn prepare(&self, _plugin: &Plugin, grant: &Grant) -> anyhow::Result<Prepared> {
-        Ok(Prepared { log: self.log.clone(), grant: grant.clone(), room: Semaphore::new(ROOM) })
+        Ok(Prepared {
+            log: self.log.clone(),
+            grant: grant.clone(),
+            room: Arc::new(Semaphore::new(ROOM)),
+        })
     }
 
     fn instance(prepared: &Arc<Prepared>) -> Instance {
-        Instance { prepared: prepared.clone(), transaction: None, known: Vec::new() }
+        Instance { prepared: prepared.clone(), caller: Caller::Other, known: Vec::new() }
     }
 }
 

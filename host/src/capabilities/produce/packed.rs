@@ -1,11 +1,14 @@
 //! `trellis:kafka/packed-producer`: one buffer in, only the refusals out.
 
 use bytes::{Buf, Bytes};
-use wasmtime::component::{ComponentType, Linker, Lower};
+use wasmtime::{
+    StoreContextMut,
+    component::{ComponentType, Linker, Lower},
+};
 
 use super::{
     Instance, MAX_BYTES, MAX_RECORDS, State,
-    host::{self, SendError},
+    host::{self, SendError, Until},
 };
 use crate::backends::log::{
     Outgoing,
@@ -24,22 +27,31 @@ struct Rejected {
 
 type Answer = Result<Vec<Rejected>, SendError>;
 
-/// Add `send`.
+/// Add `send` and `send-ahead`.
 pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    linker.instance(INTERFACE)?.func_wrap_async("send", |mut store, (packed,): (Bytes,)| {
-        Box::new(async move {
-            let producer = host::producer(&mut store)?;
-            let records = match unpack(producer, packed) {
-                Ok(records) => records,
-                Err(error) => return Ok((Answer::Err(error),)),
-            };
-            let answers = host::send(store, records).await?;
-            let rejected = (0..)
-                .zip(answers)
-                .filter_map(|(index, answer)| Some(Rejected { index, error: answer.err()? }));
-            Ok((Answer::Ok(rejected.collect()),))
-        })
-    })
+    let mut interface = linker.instance(INTERFACE)?;
+    for (name, until) in [("send", Until::Durable), ("send-ahead", Until::Ahead)] {
+        interface.func_wrap_async(name, move |store, (packed,): (Bytes,)| {
+            Box::new(async move { Ok((send(store, packed, until).await?,)) })
+        })?;
+    }
+    Ok(())
+}
+
+async fn send(
+    mut store: StoreContextMut<'_, State>,
+    packed: Bytes,
+    until: Until,
+) -> wasmtime::Result<Answer> {
+    let records = match unpack(host::producer(&mut store)?, packed) {
+        Ok(records) => records,
+        Err(error) => return Ok(Err(error)),
+    };
+    let answers = host::send(store, records, until).await?;
+    let rejected = (0..)
+        .zip(answers)
+        .filter_map(|(index, answer)| Some(Rejected { index, error: answer.err()? }));
+    Ok(Ok(rejected.collect()))
 }
 
 /// Take the buffer apart into records that share its bytes.

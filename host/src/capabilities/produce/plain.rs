@@ -1,10 +1,13 @@
 //! `trellis:kafka/producer`: records in, one result a record out.
 
-use wasmtime::component::{ComponentType, Lift, Linker};
+use wasmtime::{
+    StoreContextMut,
+    component::{ComponentType, Lift, Linker},
+};
 
 use super::{
     MAX_BYTES, MAX_RECORDS, State,
-    host::{self, SendError},
+    host::{self, Answers, SendError, Until},
 };
 use crate::backends::log::Outgoing;
 
@@ -39,22 +42,31 @@ impl RecordToSend {
     }
 }
 
-/// Add `send`.
+/// Add `send` and `send-ahead`.
 pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    linker.instance(INTERFACE)?.func_wrap_async(
-        "send",
-        |mut store, (records,): (Vec<RecordToSend>,)| {
-            Box::new(async move {
-                let size: usize = records.iter().map(RecordToSend::size).sum();
-                if records.len() > MAX_RECORDS || size > MAX_BYTES {
-                    let refused = Err(SendError::TooLarge(MAX_BYTES as u64));
-                    return Ok((vec![refused; records.len()],));
-                }
-                let producer = host::producer(&mut store)?;
-                let records =
-                    records.into_iter().map(|record| record.into_outgoing(producer)).collect();
-                Ok((host::send(store, records).await?,))
-            })
-        },
-    )
+    let mut interface = linker.instance(INTERFACE)?;
+    interface.func_wrap_async("send", |store, (records,): (Vec<RecordToSend>,)| {
+        Box::new(async move { Ok((send(store, records, Until::Durable).await?,)) })
+    })?;
+    interface.func_wrap_async("send-ahead", |store, (records,): (Vec<RecordToSend>,)| {
+        Box::new(async move {
+            let answers = send(store, records, Until::Ahead).await?;
+            let refused = answers.into_iter().map(|answer| answer.map(drop));
+            Ok((refused.collect::<Vec<Result<(), SendError>>>(),))
+        })
+    })
+}
+
+async fn send(
+    mut store: StoreContextMut<'_, State>,
+    records: Vec<RecordToSend>,
+    until: Until,
+) -> wasmtime::Result<Answers> {
+    let size: usize = records.iter().map(RecordToSend::size).sum();
+    if records.len() > MAX_RECORDS || size > MAX_BYTES {
+        return Ok(vec![Err(SendError::TooLarge(MAX_BYTES as u64)); records.len()]);
+    }
+    let producer = host::producer(&mut store)?;
+    let records = records.into_iter().map(|record| record.into_outgoing(producer)).collect();
+    host::send(store, records, until).await
 }

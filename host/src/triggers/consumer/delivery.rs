@@ -116,9 +116,10 @@ impl Lent {
         let Some(producer) = &mut lease.state().own.produce else {
             return Err(lacks(&generation, "produce"));
         };
-        producer.begin();
+        producer.begin_transaction();
         let verdict = self.consume(&mut lease, &generation, batch).await?;
-        let sent = lease.state().own.produce.as_mut().map(|producer| producer.take());
+        let sent = lease.state().own.produce.as_mut();
+        let sent = sent.map(|producer| producer.take_transaction());
         Ok(judged(&mut lease, verdict)?.map(|()| sent.unwrap_or_default()))
     }
 

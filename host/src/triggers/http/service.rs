@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
+use tokio::time::timeout_at;
 use tokio_util::task::TaskTracker;
 use tracing::field::display;
 
@@ -24,6 +25,7 @@ use super::{
     traced,
 };
 use crate::{
+    capabilities::produce::Ahead,
     observe::traces::Trace,
     plugins::Generation,
     runtime::{
@@ -168,9 +170,7 @@ impl Edge {
                 Ok(mut lease) => {
                     lease.state().call.caused_by(exchange.id.as_str(), exchange.trace.clone());
                     return match binding.generation.offered().http {
-                        Some(Form::Packed | Form::Plain) => {
-                            ask(&mut lease, exchange, &binding).await
-                        }
+                        Some(Form::Packed | Form::Plain) => ask(lease, exchange, &binding).await,
                         _ => Box::pin(self.stream(lease, exchange, &binding)).await,
                     };
                 }
@@ -275,7 +275,7 @@ impl Edge {
 
 /// Ask a handler that gets the request whole and gives its answer whole.
 async fn ask(
-    lease: &mut Lease,
+    mut lease: Lease,
     exchange: &mut Exchange<'_>,
     binding: &Binding,
 ) -> Result<Response<Body>, Refusal> {
@@ -291,13 +291,44 @@ async fn ask(
         names: &binding.names,
         captures: &exchange.captures,
     };
+    if let Some(producer) = &mut lease.state().own.produce {
+        producer.begin_ahead();
+    }
     let outcome = match binding.generation.offered().http {
-        Some(Form::Packed) => packed(lease, asked.pack(), body).await,
-        _ => plain(lease, asked.plain(body)).await,
+        Some(Form::Packed) => packed(&mut lease, asked.pack(), body).await,
+        _ => plain(&mut lease, asked.plain(body)).await,
     };
     let outcome = outcome.map_err(|error| failed(&binding.generation, exchange, &error))?;
+    let ahead = lease.state().own.produce.as_mut().map(|producer| producer.take_ahead());
+    let deadline = lease.deadline();
+    drop(lease);
     let outcome = outcome.and_then(|response| within(response, binding.max_response));
-    outcome.map_err(|problem| unfit(&binding.generation, exchange, &problem))
+    let answer = outcome.map_err(|problem| unfit(&binding.generation, exchange, &problem))?;
+    match ahead.filter(|ahead| !ahead.is_durable()) {
+        Some(ahead) => settle(ahead, deadline, exchange, binding).await.map(|()| answer),
+        None => Ok(answer),
+    }
+}
+
+/// Hold an answer back until what was sent ahead of it is durable.
+async fn settle(
+    ahead: Ahead,
+    deadline: Instant,
+    exchange: &Exchange<'_>,
+    binding: &Binding,
+) -> Result<(), Refusal> {
+    let problem = match timeout_at(deadline.into(), ahead.durable()).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it was not durable within the deadline of the call".to_owned(),
+    };
+    let generation = &binding.generation;
+    if generation.tells() {
+        let (id, plugin) = (exchange.id.as_str(), &generation.plugin);
+        let trace = exchange.trace.as_ref().map(|trace| display(trace.id()));
+        tracing::warn!(id, trace, %plugin, problem, "what a request brought was not written");
+    }
+    Err(Refusal::unavailable("what was sent cannot be stored now"))
 }
 
 /// What a plugin answered, if HTTP allows it.

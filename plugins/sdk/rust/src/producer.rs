@@ -240,7 +240,23 @@ impl Records {
         }
     }
 
-    /// The same; the answer lists the records that were **not** written.
+    /// Write all of them ahead of the answer: go on at once, while the host holds the answer to the
+    /// request back until they are durable. The fast way to store what a request brings. Should
+    /// that fail later, the client gets 503 in place of the answer.
+    ///
+    /// An error tells of the first record of which it is known now that it will not be written.
+    /// Outside of an HTTP handler this is [`Records::send`].
+    pub fn send_ahead(&self) -> Result<(), SendError> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        match wit::send_ahead(&self.packed)?.into_iter().next() {
+            Some(rejected) => Err(rejected.error),
+            None => Ok(()),
+        }
+    }
+
+    /// The same as [`Records::send`]; the answer lists the records that were **not** written.
     pub fn send_each(&self) -> Result<Vec<Rejected>, SendError> {
         if self.is_empty() {
             return Ok(Vec::new());

@@ -10,7 +10,8 @@ use trellis_sdk::{
 trellis_sdk::http!(answer);
 trellis_sdk::consumer!(mirror);
 
-/// What was asked, line by line; a POST also goes to the topic `source`, one record a line.
+/// What was asked, line by line; a POST also goes to the topic `source`, one record a line. With
+/// the query `ahead` each line is sent ahead, one after the other.
 pub fn answer(request: Request<'_>) -> Response {
     let ours = request.headers().filter(|(name, _)| name.starts_with("x-test"));
     let headers: Vec<_> =
@@ -26,20 +27,26 @@ pub fn answer(request: Request<'_>) -> Response {
         request.client_ip(),
         request.body(),
     );
-    let mut records = Records::new();
-    for line in request.body().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        records.push(
-            &Record::to("source")
-                .partition(0)
-                .key(b"key")
-                .value(line)
-                .headers(&[("a", Some(b"1")), ("b", None)]),
-        );
-    }
-    let sent = records.send_each().map(|rejected| rejected.len());
+    let lines: Vec<_> =
+        request.body().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let sent = match request.query() {
+        Some("ahead") => {
+            lines.iter().try_for_each(|line| records(&[line]).send_ahead()).map(|()| 0)
+        }
+        _ => records(&lines).send_each().map(|rejected| rejected.len()),
+    };
     Response::text(format!("{said}sent {sent:?}\n"))
         .with_status(201)
         .with_header("x-test-answer", "yes")
+}
+
+fn records(lines: &[&[u8]]) -> Records {
+    let mut records = Records::new();
+    for line in lines {
+        let record = Record::to("source").partition(0).key(b"key").value(line);
+        records.push(&record.headers(&[("a", Some(b"1")), ("b", None)]));
+    }
+    records
 }
 
 /// Each message again in `mirrored-packed`, with where it came from; `poison` is refused.

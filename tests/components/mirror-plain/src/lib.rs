@@ -56,7 +56,12 @@ impl handler::Guest for Mirror {
                 headers: vec![("a".into(), Some(b"1".to_vec())), ("b".into(), None)],
             })
             .collect();
-        let rejected = producer::send(&records).into_iter().filter(Result::is_err).count();
+        let rejected = match request.query.as_deref() {
+            Some("ahead") => {
+                records.chunks(1).flat_map(producer::send_ahead).filter(Result::is_err).count()
+            }
+            _ => producer::send(&records).into_iter().filter(Result::is_err).count(),
+        };
         Response {
             status: 201,
             headers: vec![
