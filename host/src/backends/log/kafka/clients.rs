@@ -107,10 +107,18 @@ impl Clients {
         config
     }
 
-    /// Asks for and moves the offsets of a group without being a member.
-    pub fn offsets(&self, group: &str) -> ClientConfig {
+    /// Asks which records there are, but for those of transactions that are open.
+    pub fn asker(&self, group: &str) -> ClientConfig {
         let mut config = self.reading();
         config.set("group.id", group);
+        config
+    }
+
+    /// Asks for and moves the offsets of a group without being a member. It is told what was
+    /// committed last, also while a transaction is about to commit more.
+    pub fn offsets(&self, group: &str) -> ClientConfig {
+        let mut config = self.asker(group);
+        config.set("isolation.level", "read_uncommitted");
         config
     }
 

@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Buf;
 use rdkafka::{
+    ClientConfig,
     consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaResult, RDKafkaErrorCode},
     groups::GroupInfo,
@@ -29,6 +30,8 @@ use super::{
     places,
 };
 
+/// The name of the client that belongs to no group.
+const ASKER: &str = "trellis-readers";
 /// A client of a group that nobody asks for is kept for so long.
 const KEPT: Duration = Duration::from_secs(60);
 /// How often clients are looked at for that.
@@ -125,7 +128,7 @@ impl Groups {
     fn lag_now(&self, topics: &[Topic]) -> Result<Vec<Lag>> {
         let failed = |error| self.clients.health.failed("the groups are not known", &error);
         let all: Vec<Partition> = topics.iter().flat_map(partitions).collect();
-        let asker = self.client("trellis-readers").map_err(failed)?;
+        let asker = self.asker().map_err(failed)?;
         let listed = asker.fetch_group_list(None, ANSWER).map_err(failed)?;
         let mut found = Vec::new();
         for listed in listed.groups().iter().filter(|listed| is_of_consumers(listed)) {
@@ -158,12 +161,12 @@ impl Groups {
     /// Move a group in all partitions of a topic that none of its members reads.
     pub async fn replay(self: &Arc<Self>, group: &str, topic: Topic, to: Start) -> Result<()> {
         self.settled(Some(group), ANSWER).await;
-        let (groups, name) = (Arc::clone(self), group.to_owned());
+        let groups = Arc::clone(self);
         let places: Vec<Partition> = partitions(&topic).collect();
         let asked = places.clone();
         let offsets = blocking(move || {
             let failed = |error| groups.clients.health.failed("the group is not moved", &error);
-            let asker = groups.client(&name).map_err(failed)?;
+            let asker = groups.asker().map_err(failed)?;
             let ranges = places::ranges(&*asker, &asked, ANSWER).map_err(failed)?;
             places::starts(&*asker, &asked, &ranges, to, ANSWER).map_err(failed)
         });
@@ -221,7 +224,21 @@ impl Groups {
         })
     }
 
+    /// Asks which records there are.
+    fn asker(&self) -> KafkaResult<Arc<BaseConsumer<Ears>>> {
+        self.spokesman(ASKER, Clients::asker)
+    }
+
+    /// Asks for and moves the offsets of a group.
     fn client(&self, group: &str) -> KafkaResult<Arc<BaseConsumer<Ears>>> {
+        self.spokesman(group, Clients::offsets)
+    }
+
+    fn spokesman(
+        &self,
+        group: &str,
+        config: fn(&Clients, &str) -> ClientConfig,
+    ) -> KafkaResult<Arc<BaseConsumer<Ears>>> {
         let mut spokesmen = self.spokesmen();
         if let Some((client, asked)) = spokesmen.get_mut(group) {
             *asked = Instant::now();
@@ -229,7 +246,7 @@ impl Groups {
             return Ok(Arc::clone(client));
         }
         let ears = Ears::new("offsets", &self.clients.health);
-        let client: BaseConsumer<_> = self.clients.offsets(group).create_with_context(ears)?;
+        let client: BaseConsumer<_> = config(&self.clients, group).create_with_context(ears)?;
         let client = Arc::new(client);
         spokesmen.insert(group.into(), (Arc::clone(&client), Instant::now()));
         Ok(client)

@@ -48,6 +48,9 @@ async fn a_transaction_that_a_dead_member_left_open_is_ended_by_the_next_one() {
     let zombie = tokio::task::spawn_blocking(move || open_transaction(&clients, &of, &place, &to));
     let zombie = zombie.await.unwrap();
 
+    // What it holds keeps nobody from knowing how far groups are.
+    log.lag().await.unwrap();
+
     let begun = Instant::now();
     let (_member, mut reader) = read_as(&log, &group, &input).await;
     // Well before the cluster would end it by itself.
