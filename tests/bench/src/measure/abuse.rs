@@ -17,7 +17,7 @@ use anyhow::{Context, Result, ensure};
 use super::Bench;
 use crate::{
     house::House,
-    report::{Against, Row},
+    report::{Against, Row, median},
 };
 
 /// What the hostile plugin does; the first is nothing, which tells how much is noise.
@@ -82,34 +82,49 @@ async fn beside(bench: &Bench, name: &str, deed: &'static str) -> Result<Row> {
     let (quiet, active, rate) = tokio::task::spawn_blocking(measuring).await??;
     house.until_served("/abuser/").await?;
     house.stop().await?;
-    let (p99, quiet_p99) = (within(&active, 0.99), within(&quiet, 0.99));
+    let (p99, quiet_p99) = (active.within(0.99), quiet.within(0.99));
     Ok(Row {
         less_is_better: true,
         native: Some(quiet_p99),
         against: Against::Limit(LIMIT * quiet_p99),
         note: format!(
             "p99; native: quiet · p50 {:.2}, quiet {:.2} · {rate:.0} req/s · limit {LIMIT} × quiet",
-            within(&active, 0.5),
-            within(&quiet, 0.5),
+            active.within(0.5),
+            quiet.within(0.5),
         ),
         ..Row::new(name, "ms", p99)
     })
 }
 
-/// Milliseconds within which this part of the requests was answered.
-fn within(sorted: &[Duration], part: f64) -> f64 {
-    let at = (sorted.len() as f64 * part) as usize;
-    let found = sorted.get(at.min(sorted.len().saturating_sub(1)));
-    found.map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
+/// The latencies of each window, sorted.
+#[derive(Default)]
+struct Windows(Vec<Vec<Duration>>);
+
+impl Windows {
+    fn add(&mut self, mut latencies: Vec<Duration>) {
+        latencies.sort_unstable();
+        self.0.push(latencies);
+    }
+
+    /// Milliseconds within which this part of the requests was answered in the middle one of the
+    /// windows: a machine that stands still for a moment spoils one of them.
+    fn within(&self, part: f64) -> f64 {
+        let within = |window: &Vec<Duration>| {
+            let at = (window.len() as f64 * part) as usize;
+            let found = window.get(at.min(window.len().saturating_sub(1)));
+            found.map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
+        };
+        median(&self.0.iter().map(within).collect::<Vec<_>>())
+    }
 }
 
-/// The latencies while all is quiet, those beside the deed, both sorted, and the rate.
+/// The latencies while all is quiet, those beside the deed, and the rate.
 fn measure(
     address: &str,
     deed: &str,
     seconds: u64,
     rounds: usize,
-) -> Result<(Vec<Duration>, Vec<Duration>, f64)> {
+) -> Result<(Windows, Windows, f64)> {
     let window = Duration::from_secs(seconds);
     let most = ask_all(address, None, Duration::from_secs(1))?.len();
     let rate = most as f64 * SHARE;
@@ -117,9 +132,9 @@ fn measure(
     // Requests to an address where nobody answers.
     let silent = TcpListener::bind("127.0.0.1:0")?;
     let given = silent.local_addr()?.to_string();
-    let (mut quiet, mut active) = (Vec::new(), Vec::new());
+    let (mut quiet, mut active) = (Windows::default(), Windows::default());
     for _ in 0..rounds {
-        quiet.extend(ask_all(address, Some(gap), window)?);
+        quiet.add(ask_all(address, Some(gap), window)?);
         let enough = AtomicBool::new(false);
         let during = thread::scope(|scope| {
             for _ in 0..HOSTILE {
@@ -129,12 +144,10 @@ fn measure(
             enough.store(true, Ordering::Relaxed);
             during
         });
-        active.extend(during?);
+        active.add(during?);
         // What is still under way ends at its deadline, and what it left is cleared away.
         thread::sleep(Duration::from_secs(2));
     }
-    quiet.sort_unstable();
-    active.sort_unstable();
     Ok((quiet, active, rate))
 }
 
