@@ -22,7 +22,7 @@ mod wasi;
 use topics::Kind;
 
 /// Every name, in the order of the report.
-pub const NAMES: [&str; 18] = [
+pub const NAMES: [&str; 40] = [
     "http-hello",
     "http-hello-browser",
     "http-hello-plain",
@@ -40,7 +40,30 @@ pub const NAMES: [&str; 18] = [
     "kafka-tracker-durable",
     "kafka-counters-consumer",
     "kafka-relay-exactly-once",
-    "abuse",
+    // Beside nothing first, which tells how much is noise.
+    "abuse-nothing",
+    "abuse-loop",
+    "abuse-nap",
+    "abuse-sleep",
+    "abuse-allocate",
+    "abuse-recurse",
+    "abuse-panic",
+    "abuse-random",
+    "abuse-log",
+    "abuse-print",
+    "abuse-series",
+    "abuse-values",
+    "abuse-spam",
+    "abuse-page",
+    "abuse-line",
+    "abuse-list",
+    "abuse-buckets",
+    "abuse-transactions",
+    "abuse-fields",
+    "abuse-timers",
+    "abuse-calls",
+    "abuse-rows",
+    "abuse-query",
 ];
 
 /// How to measure.
@@ -78,8 +101,10 @@ impl Bench {
             "kafka-tracker-durable" => tracker::durable(self, name, Kind::Kafka).await,
             "kafka-counters-consumer" => consume::counters(self, name, Kind::Kafka).await,
             "kafka-relay-exactly-once" => consume::relay(self, name, Kind::Kafka).await,
-            "abuse" => abuse::innocent(self, name).await,
-            _ => anyhow::bail!("`{name}` is none of {}", NAMES.join(", ")),
+            _ => match name.strip_prefix("abuse-") {
+                Some(deed) => abuse::beside(self, name, deed).await,
+                None => anyhow::bail!("`{name}` is none of {}", NAMES.join(", ")),
+            },
         }
     }
 
