@@ -24,6 +24,17 @@ fn secure(broker: &Broker, password: &str) -> (Settings, tempfile::NamedTempFile
     (settings, file)
 }
 
+/// Why the host is not let in. A broker that is too busy to say so in time counts as away, and is
+/// asked again.
+async fn refusal(settings: Settings) -> String {
+    for _ in 0..10 {
+        if let Err(refused) = Kafka::open(settings.clone(), Duration::from_secs(1)).await {
+            return format!("{refused:#}");
+        }
+    }
+    panic!("it is let in");
+}
+
 #[tokio::test]
 async fn records_go_through_tls_for_a_user_with_a_password() {
     let broker = started().await;
@@ -38,8 +49,7 @@ async fn records_go_through_tls_for_a_user_with_a_password() {
 async fn a_wrong_password_is_told_of_at_the_start_and_not_shown() {
     let broker = started().await;
     let (settings, _file) = secure(broker, "hunter2");
-    let refused = Kafka::open(settings, Duration::from_secs(1)).await;
-    let told = format!("{:#}", refused.err().expect("it is not let in"));
+    let told = refusal(settings).await;
     assert!(told.contains("does not let the host in"), "{told}");
     assert!(told.contains("Authentication"), "{told}");
     assert!(!told.contains("hunter2"), "{told}");
@@ -49,8 +59,7 @@ async fn a_wrong_password_is_told_of_at_the_start_and_not_shown() {
 async fn a_broker_with_a_certificate_of_others_is_not_trusted() {
     let broker = started().await;
     let (settings, _file) = secure(broker, broker.password());
-    let refused = Kafka::open(Settings { ca: None, ..settings }, Duration::from_secs(1)).await;
-    let told = format!("{:#}", refused.err().expect("it is not trusted"));
+    let told = refusal(Settings { ca: None, ..settings }).await;
     assert!(told.contains("SSL"), "{told}");
 }
 
