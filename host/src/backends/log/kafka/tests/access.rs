@@ -28,11 +28,12 @@ fn secure(broker: &Broker, password: &str) -> (Settings, tempfile::NamedTempFile
 /// asked again.
 async fn refusal(settings: Settings) -> String {
     for _ in 0..10 {
-        if let Err(refused) = Kafka::open(settings.clone(), Duration::from_secs(1)).await {
-            return format!("{refused:#}");
+        match Kafka::open(settings.clone(), Duration::from_secs(1)).await {
+            Err(refused) => return format!("{refused:#}"),
+            Ok(log) => assert!(log.lag().await.is_err(), "it is let in"),
         }
     }
-    panic!("it is let in");
+    panic!("no broker says why");
 }
 
 #[tokio::test]
