@@ -85,3 +85,23 @@ pub mod lifecycle {
         default_bindings_module: "trellis_sdk::bindings::lifecycle",
     });
 }
+
+/// Channels, and being asked about connections: one world, because both speak of frames.
+pub mod streaming {
+    wit_bindgen::generate!({
+        path: "../../../wit/streaming",
+        inline: "
+            package trellis:sdk-streaming;
+            world streaming {
+                import trellis:streaming/channels@0.1.0;
+                import trellis:streaming/presence@0.1.0;
+                import trellis:streaming/mailboxes@0.1.0;
+                export trellis:streaming/connection-handler@0.1.0;
+            }
+        ",
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_connection",
+        default_bindings_module: "trellis_sdk::bindings::streaming",
+    });
+}

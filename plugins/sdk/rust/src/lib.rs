@@ -26,14 +26,18 @@
 #[doc(hidden)]
 pub mod bindings;
 pub mod cache;
+pub mod channels;
 pub mod config;
+pub mod connection;
 pub mod consumer;
 pub mod geoip;
 pub mod http;
 pub mod keyvalue;
 pub mod lifecycle;
 pub mod log;
+pub mod mailbox;
 pub mod metrics;
+pub mod presence;
 pub mod producer;
 pub mod sql;
 mod wire;
