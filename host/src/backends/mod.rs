@@ -3,6 +3,7 @@
 //! one implementation. A backend knows nothing of WebAssembly; what it hands out is bytes.
 
 pub mod cache;
+pub mod channels;
 pub mod keyvalue;
 pub mod log;
 pub mod postgres;
@@ -24,6 +25,8 @@ pub struct Backends {
     pub keyvalue: Arc<dyn keyvalue::KeyValue>,
     /// Each plugin's values that may be forgotten.
     pub cache: Arc<dyn cache::Caches>,
+    /// Each plugin's channels and connections.
+    pub channels: Arc<channels::Hub>,
 }
 
 /// Where each backend lives and what it may take.
@@ -40,6 +43,8 @@ pub struct Settings {
     pub postgres: postgres::Settings,
     /// `[cache]`
     pub cache: cache::Settings,
+    /// `[channels]`
+    pub channels: channels::Settings,
 }
 
 impl Settings {
@@ -73,7 +78,8 @@ impl Backends {
         let sql = open_sql(settings, server.as_ref(), data)?;
         let keyvalue = open_keyvalue(settings, server.as_ref(), data).await?;
         let cache = open_cache(&settings.cache).await?;
-        Ok(Self { log, sql, keyvalue, cache })
+        let channels = Arc::new(channels::Hub::new(settings.channels.clone()));
+        Ok(Self { log, sql, keyvalue, cache, channels })
     }
 }
 

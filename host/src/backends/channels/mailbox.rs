@@ -1,0 +1,115 @@
+//! A connection without a socket, which requests read.
+
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::time::timeout;
+
+use super::{End, Frame, Reader};
+
+/// What may wait in a mailbox besides what channels keep.
+const MOST: usize = 256 << 10;
+
+/// A connection whose frames wait for a request that fetches them.
+pub struct Mailbox {
+    reader: Reader,
+    idle: Duration,
+    reading: Mutex<Reading>,
+}
+
+/// Who reads, and since when nobody does.
+struct Reading {
+    readers: usize,
+    last: Instant,
+}
+
+/// Counts a reader for as long as it reads.
+struct Present<'a>(&'a Mailbox);
+
+impl Mailbox {
+    /// One that ends when nobody has read it for so long.
+    pub(super) fn new(idle: Duration) -> Self {
+        let reading = Reading { readers: 0, last: Instant::now() };
+        Self { reader: Reader::new(MOST), idle, reading: Mutex::new(reading) }
+    }
+
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Take what waits, at most `most` frames; where nothing does, wait so long for the first.
+    /// `None` once it has ended.
+    pub async fn read(&self, most: usize, wait: Duration) -> Option<Vec<Arc<Frame>>> {
+        if most == 0 {
+            return self.reader.end().is_none().then(Vec::new);
+        }
+        let _present = self.enter();
+        match self.reader.take(most) {
+            Ok(frames) if frames.is_empty() && !wait.is_zero() => {}
+            done => return done.ok(),
+        }
+        let first = poll_fn(|cx| self.reader.poll_some(most, cx));
+        timeout(wait, first).await.map_or(Some(Vec::new()), Result::ok)
+    }
+
+    /// How it ended, by now: nobody reads it any longer, or somebody closed it.
+    pub(super) fn end(&self, now: Instant) -> Option<End> {
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        if reading.readers == 0 && now.saturating_duration_since(reading.last) > self.idle {
+            self.reader.close(1001, "nobody reads the mailbox any longer");
+        }
+        self.reader.end()
+    }
+
+    fn enter(&self) -> Present<'_> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner).readers += 1;
+        Present(self)
+    }
+}
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        let mut reading = self.0.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.readers -= 1;
+        reading.last = Instant::now();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_read_waits_for_the_first_frame_and_gives_up_in_time() {
+        let mailbox = Arc::new(Mailbox::new(LONG));
+        assert!(mailbox.read(9, Duration::from_millis(1)).await.unwrap().is_empty());
+        let (other, outlet) = (mailbox.clone(), mailbox.reader().outlet());
+        let reading = tokio::spawn(async move { other.read(9, LONG).await });
+        tokio::task::yield_now().await;
+        outlet.send(Frame::text("a"));
+        assert_eq!(reading.await.unwrap().unwrap().len(), 1);
+        outlet.close(1000, "");
+        assert!(mailbox.read(9, LONG).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_that_nobody_reads_ends_and_one_that_is_read_does_not() {
+        let idle = Duration::from_millis(1000);
+        let mailbox = Arc::new(Mailbox::new(idle));
+        let later = || Instant::now() + 2 * idle;
+        let other = mailbox.clone();
+        let reading = tokio::spawn(async move { other.read(9, LONG).await });
+        tokio::task::yield_now().await;
+        assert_eq!(mailbox.end(later()), None);
+        reading.abort();
+        let _ = reading.await;
+        assert_eq!(mailbox.end(Instant::now()), None);
+        assert_eq!(mailbox.end(later()).unwrap().code, 1001);
+    }
+}
