@@ -28,6 +28,7 @@ use crate::{
     runtime::{Runtime, cache::Cache},
     settings::{Loaded, Settings},
     triggers::{
+        connection::{Connections, Entrance},
         consumer::{
             self,
             replay::{self, Replays},
@@ -60,7 +61,7 @@ pub async fn run(
     let Some(house) = leave.run_until_cancelled(House::open(&settings, &stop)).await else {
         return Ok(());
     };
-    let House { backends, plugins, folder, edge, admin, token, ports } = house?;
+    let House { backends, plugins, folder, edge, connections, admin, token, ports } = house?;
     let (state, is_in) = watch::channel(State::Starting);
     let (replays, asked) = replay::channel();
 
@@ -80,6 +81,11 @@ pub async fn run(
     let mut triggers = JoinSet::new();
     let serving = edge.run(stop.clone());
     triggers.spawn(async { serving.await.map_err(anyhow::Error::from) });
+    let connected = connections.run(stop.clone());
+    triggers.spawn(async {
+        connected.await;
+        Ok(())
+    });
     let consuming = consumer::run(backends.log.clone(), plugins.watch(), asked, stop.clone());
     triggers.spawn(async {
         consuming.await;
@@ -135,6 +141,7 @@ struct House {
     plugins: Plugins,
     folder: Folder,
     edge: http::Server,
+    connections: Arc<Connections>,
     /// Where the admin API will answer.
     admin: TcpListener,
     token: Token,
@@ -164,7 +171,11 @@ impl House {
             max_connections: settings.http.max_connections.min(max_connections()),
             ..settings.http.clone()
         };
-        let edge = http::Server::open(http, plugins.watch()).await?;
+        let hub = backends.channels.clone();
+        let connections = Connections::open(&settings.connections, hub, plugins.watch())
+            .context("no threads can be started for connections")?;
+        let door = Arc::new(Entrance(connections.clone()));
+        let edge = http::Server::open(http, plugins.watch(), door).await?;
         let address = settings.admin.listen;
         let admin = TcpListener::bind(address).await.map_err(|error| {
             let remedy = "choose another address with `--admin` or `[admin] listen`";
@@ -179,7 +190,7 @@ impl House {
         };
         let token = Token::open(settings.admin.token.as_deref(), &run_dir)
             .with_context(|| format!("cannot keep a token in {}", run_dir.display()))?;
-        Ok(Self { backends, plugins, folder, edge, admin, token, ports })
+        Ok(Self { backends, plugins, folder, edge, connections, admin, token, ports })
     }
 }
 

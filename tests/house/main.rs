@@ -10,6 +10,7 @@ mod cache;
 mod check;
 mod command;
 mod conformance;
+mod connections;
 mod consume;
 mod crash;
 mod doors;

@@ -4,9 +4,15 @@ use trellis::observe::metrics::NAMES;
 
 use crate::support::Host;
 
-/// What begins so is written over a cluster alone, by plugins that keep values, or where traces are
-/// lost: the tests of those see to it.
-const ELSEWHERE: &[&str] = &["trellis_kafka_", "trellis_cache_", "trellis_trace_"];
+/// What begins so is written over a cluster alone, by plugins that keep values or take connections,
+/// or where traces are lost: the tests of those see to it.
+const ELSEWHERE: &[&str] = &[
+    "trellis_kafka_",
+    "trellis_cache_",
+    "trellis_connection",
+    "trellis_channel",
+    "trellis_trace_",
+];
 
 const PLUGINS: &[&str] = &["tracker", "enricher", "counters", "hello"];
 

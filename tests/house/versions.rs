@@ -196,6 +196,13 @@ async fn what_is_meant_and_what_is_not_there_is_said() {
     // Two of one version are told apart by their digests.
     host.install("hello.wasm", hello("4", "other"));
     host.until_plugin("hello", |status| status["generation"] == 5).await;
+    // It is kept a moment after it serves.
+    let digest = blake3::hash(&hello("4", "other")).to_string();
+    host.eventually(async || {
+        let index = fs::read_to_string(host.data().join("versions/plugins/hello.json")).unwrap();
+        if index.contains(&digest) { Ok(()) } else { Err(index) }
+    })
+    .await;
     let refused = ask(&host, &["rollback", "hello", "--to", "4"]).await.refused();
     assert!(refused.err.contains("`4` may be any of `"), "{refused:?}");
     let digest = blake3::hash(&hello("4", "fine")).to_string();

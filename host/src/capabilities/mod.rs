@@ -21,6 +21,7 @@ use wasmtime::component::Linker;
 use crate::backends::Backends;
 
 pub mod cache;
+pub mod channels;
 pub mod config;
 pub mod geoip;
 pub mod http;
@@ -269,4 +270,5 @@ capabilities! {
     sql: sql::Sql,
     keyvalue: keyvalue::KeyValue,
     cache: cache::Cache,
+    channels: channels::Channels,
 }

@@ -17,6 +17,10 @@ const MAX_REPLICATION: u64 = i16::MAX as u64;
 const MIN_MEMORY: u64 = 64 << 10;
 /// The most instances of a plugin, and calls that wait for one.
 const MAX_CALLS: u64 = 100_000;
+/// The largest message that a manifest may let a client send.
+const MAX_MESSAGE: u64 = 16 << 20;
+/// The most that a manifest may let wait for one connection.
+const MAX_WAITING: u64 = 64 << 20;
 /// The most requests of one client, in a second and at once.
 const MAX_RATE: u64 = 1_000_000;
 /// The longest time in milliseconds: a year.
@@ -30,6 +34,8 @@ type Outcome = Result<(), Fault>;
 pub fn check(manifest: &Manifest) -> Outcome {
     check_name(&manifest.name)?;
     check_routes(manifest)?;
+    check_connect(manifest)?;
+    check_channels(manifest)?;
     if let Some(limit) = manifest.http.as_ref().and_then(|http| http.rate_limit) {
         check_rate_limit(limit)?;
     }
@@ -54,25 +60,57 @@ fn check_name(name: &str) -> Outcome {
 }
 
 fn check_routes(manifest: &Manifest) -> Outcome {
-    let Some(http) = &manifest.http else { return Ok(()) };
-    if http.routes.is_empty() {
-        let hint = format!("add `routes = [\"/{}/{{*path}}\"]`", manifest.name);
-        return Err(Fault::new(["http".into()], "`[http]` names no routes", hint));
-    }
-    let mut shapes: Vec<String> = Vec::new();
-    for (index, route) in http.routes.iter().enumerate() {
-        let at = || ["http".into(), "routes".into(), index.into()];
-        let pattern = Pattern::parse(route).map_err(|error| {
-            let hint = "a route is `[host]/path` with `{name}` and a last `{*name}`";
-            Fault::new(at(), error.to_string(), hint)
-        })?;
-        let shape = pattern.shape();
-        if let Some(earlier) = shapes.iter().position(|earlier| *earlier == shape) {
-            let earlier = &http.routes[earlier];
-            let message = format!("route `{route}` matches the same requests as `{earlier}`");
-            return Err(Fault::new(at(), message, "keep one of them"));
+    let http = manifest.http.as_ref().map(|http| ("http", &http.routes));
+    let connect = manifest.connect.as_ref().map(|connect| ("connect", &connect.routes));
+    let mut shapes: Vec<(String, &String)> = Vec::new();
+    for (table, routes) in [http, connect].into_iter().flatten() {
+        if routes.is_empty() {
+            let hint = format!("add `routes = [\"/{}/{{*path}}\"]`", manifest.name);
+            let message = format!("`[{table}]` names no routes");
+            return Err(Fault::new([table.into()], message, hint));
         }
-        shapes.push(shape);
+        for (index, route) in routes.iter().enumerate() {
+            let at = || [Step::from(table), "routes".into(), index.into()];
+            let pattern = Pattern::parse(route).map_err(|error| {
+                let hint = "a route is `[host]/path` with `{name}` and a last `{*name}`";
+                Fault::new(at(), error.to_string(), hint)
+            })?;
+            let shape = pattern.shape();
+            if let Some((_, earlier)) = shapes.iter().find(|(earlier, _)| *earlier == shape) {
+                let message = format!("route `{route}` matches the same requests as `{earlier}`");
+                return Err(Fault::new(at(), message, "keep one of them"));
+            }
+            shapes.push((shape, route));
+        }
+    }
+    Ok(())
+}
+
+fn check_connect(manifest: &Manifest) -> Outcome {
+    let Some(connect) = &manifest.connect else { return Ok(()) };
+    if manifest.needs.channels.is_none() {
+        let message = "connections are answered through channels, which are not asked for";
+        return Err(Fault::new(["connect".into()], message, "add `[needs.channels]`"));
+    }
+    let at = |key: &str| [Step::from("connect"), key.into()];
+    check_range(at("max-message"), connect.max_message.0, 1..=MAX_MESSAGE)?;
+    check_range(at("max-waiting"), connect.max_waiting.0, 1024..=MAX_WAITING)
+}
+
+fn check_channels(manifest: &Manifest) -> Outcome {
+    let Some(channels) = &manifest.needs.channels else { return Ok(()) };
+    for (name, rule) in &channels.0 {
+        let at = || [Step::from("needs"), "channels".into(), name.as_str().into()];
+        let stem = name.strip_suffix('*').unwrap_or(name);
+        if name.is_empty() || name.len() > 255 || stem.contains('*') {
+            let hint = "write a name of up to 255 bytes, or the beginning of names and a last `*`";
+            return Err(Fault::new(at(), format!("`{name}` names no channels"), hint));
+        }
+        let inside =
+            |key: &str| [Step::from("needs"), "channels".into(), name.as_str().into(), key.into()];
+        check_range(inside("frames"), rule.frames, 1..=MAX_NUMBER)?;
+        check_range(inside("bytes"), rule.bytes.0, 1..=MAX_NUMBER)?;
+        check_range(inside("keep"), rule.keep.0, 0..=MAX_TIME)?;
     }
     Ok(())
 }

@@ -41,6 +41,9 @@ pub struct Manifest {
     /// Its HTTP routes.
     #[serde(default)]
     pub http: Option<Http>,
+    /// Where it takes connections.
+    #[serde(default)]
+    pub connect: Option<Connect>,
     /// The topics that run it.
     #[serde(default)]
     pub consume: Vec<Consume>,
@@ -92,6 +95,33 @@ impl Default for Http {
             max_response: Bytes(16 << 20),
             rate_limit: None,
         }
+    }
+}
+
+/// `[connect]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Connect {
+    /// As those of `[http]`; a request at one of them is one for a connection.
+    pub routes: Vec<String>,
+    /// The largest message of a client; a larger one ends its connection.
+    pub max_message: Bytes,
+    /// What may wait for one connection, besides what channels keep; more ends it.
+    pub max_waiting: Bytes,
+}
+
+impl Manifest {
+    /// All its routes, those of requests and those of connections.
+    pub fn routes(&self) -> Vec<String> {
+        let http = self.http.iter().flat_map(|http| &http.routes);
+        let connect = self.connect.iter().flat_map(|connect| &connect.routes);
+        http.chain(connect).cloned().collect()
+    }
+}
+
+impl Default for Connect {
+    fn default() -> Self {
+        Self { routes: Vec::new(), max_message: Bytes(64 << 10), max_waiting: Bytes(256 << 10) }
     }
 }
 

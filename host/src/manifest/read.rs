@@ -94,6 +94,7 @@ impl Manifest {
             version: None,
             description: None,
             http: Some(Http { routes, ..Http::default() }),
+            connect: None,
             consume: Vec::new(),
             needs: Default::default(),
             config: Default::default(),

@@ -14,6 +14,10 @@ routes = ["/enricher/{*path}", "e.example.com/{id}"]
 max-body = "2MiB"
 rate-limit = { per-second = 10, burst = 20 }
 
+[connect]
+routes = ["/enricher-live/{room}"]
+max-message = "4KiB"
+
 [[consume]]
 topics = ["raw"]
 group = "enrich"
@@ -25,6 +29,11 @@ dead-letter = "raw.dead"
 
 [needs]
 produce = { topics = ["events", "raw.*"] }
+
+[needs.channels."rooms:*"]
+frames = 10
+slow = "skip-to-live"
+keep = "1h"
 
 [config]
 greeting = "hello"
@@ -51,6 +60,10 @@ fn a_full_manifest_is_read() {
     assert_eq!(manifest.consume[0].delivery, Delivery::ExactlyOnceTopics);
     assert_eq!(manifest.consume[0].retry.max_backoff, Retry::default().max_backoff);
     assert_eq!(manifest.limits.timeout, Millis(5000));
+    let connect = manifest.connect.unwrap();
+    assert_eq!((connect.max_message, connect.max_waiting), (Bytes(4096), Bytes(256 << 10)));
+    let rule = manifest.needs.channels.unwrap().0["rooms:*"];
+    assert_eq!((rule.frames, rule.bytes, rule.keep), (10, Bytes(1 << 20), Millis(3_600_000)));
     assert_eq!(manifest.topics["events"].partitions, 8);
 }
 
@@ -60,6 +73,33 @@ fn what_is_written_is_read_back() {
         let text = manifest.to_toml();
         let again = read(&text, "x").unwrap();
         assert_eq!(format!("{manifest:?}"), format!("{again:?}"), "{text}");
+    }
+}
+
+#[test]
+fn connections_need_channels_and_routes_of_their_own() {
+    let channels = "[needs.channels]\n";
+    for (text, message, line) in [
+        ("[connect]\nroutes = [\"/s\"]\n".to_owned(), "which are not asked for", 2),
+        (format!("{channels}[connect]\nroutes = []\n"), "`[connect]` names no routes", 3),
+        (
+            format!(
+                "{channels}[http]\nroutes = [\"/s/{{a}}\"]\n[connect]\nroutes = [\"/s/{{b}}\"]\n"
+            ),
+            "matches the same requests as `/s/{a}`",
+            6,
+        ),
+        (
+            format!("{channels}[connect]\nroutes = [\"/s\"]\nmax-message = \"1GiB\"\n"),
+            "max-message",
+            5,
+        ),
+        ("[needs.channels.\"a*b\"]\n".to_owned(), "`a*b` names no channels", 2),
+        ("[needs.channels.a]\nframes = 0\n".to_owned(), "frames", 3),
+    ] {
+        let said = explain(&format!("name = \"hits\"\n{text}"));
+        assert!(said.contains(message), "{said}");
+        assert!(said.contains(&format!("plugin.toml:{line}:")), "{said}");
     }
 }
 
@@ -95,7 +135,7 @@ fn a_misspelt_key_is_pointed_at_and_the_nearest_is_named() {
        |
      2 | zzz = 1
        | ^^^
-    hint: known are `name`, `version`, `description`, `http`, `consume`, `needs`, `config`, `limits`, `topics`
+    hint: known are `name`, `version`, `description`, `http`, `connect`, `consume`, `needs`, `config`, `limits`, `topics`
     "#);
 }
 

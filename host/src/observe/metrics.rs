@@ -138,6 +138,25 @@ pub const NAMES: &[(&str, Kind, &str)] = &[
     ),
     ("trellis_cache_errors_total", Counter, "Calls that the cache could not answer, by plugin."),
     ("trellis_cache_up", Gauge, "1 while Redis answers, 0 while it does not; Redis only."),
+    ("trellis_connections", Gauge, "Connections that are open, by plugin and transport."),
+    ("trellis_connections_ended_total", Counter, "Connections that ended, by plugin and why."),
+    (
+        "trellis_connection_events_total",
+        Counter,
+        "Messages and ends of connections that were handed over, by plugin.",
+    ),
+    ("trellis_channels", Gauge, "Channels that are kept, by plugin."),
+    ("trellis_channel_memory_bytes", Gauge, "Frames of channels with their encodings, by plugin."),
+    (
+        "trellis_channel_frames_lost_total",
+        Counter,
+        "Frames that slow connections missed, summed over the connections, by plugin.",
+    ),
+    (
+        "trellis_channel_kicked_total",
+        Counter,
+        "Connections that were too slow for their channel, by plugin.",
+    ),
     ("trellis_kafka_queue_records", Gauge, "Records on their way to the cluster, by client."),
     (
         "trellis_kafka_queue_bytes",

@@ -296,7 +296,7 @@ impl Generation {
         status.generation = Some(self.number);
         status.version = manifest.version.clone();
         status.digest = Some(self.blueprint.digest.to_string());
-        status.routes = manifest.http.as_ref().map(|http| http.routes.clone()).unwrap_or_default();
+        status.routes = manifest.routes();
         status.consumes = topics.cloned().collect();
         status.needs = manifest.needs.clone();
         Counts { calls: status.calls, faults: status.faults, errors: status.errors } =

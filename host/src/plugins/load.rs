@@ -241,10 +241,23 @@ fn check_triggers(manifest: &Manifest, offered: Offered) -> anyhow::Result<()> {
              consumer\nhint: export `trellis:kafka/consumer`, or take `[[consume]]` out"
         );
     }
+    match (offered.connection, manifest.connect.is_some()) {
+        (false, true) => bail!(
+            "plugin `{name}` has `[connect]` in its manifest, but its component exports no \
+             connection handler\nhint: export `trellis:streaming/connection-handler`, or take \
+             `[connect]` out"
+        ),
+        (true, false) => bail!(
+            "plugin `{name}` exports a connection handler, but its manifest names no routes for \
+             it\nhint: add `[connect]` with `routes = [\"/{name}/socket\"]`"
+        ),
+        _ => {}
+    }
     if offered == Offered::default() {
         bail!(
             "plugin `{name}` exports nothing that this host could start\nhint: export \
-             `trellis:http/handler`, `trellis:kafka/consumer` or `wasi:http/incoming-handler`"
+             `trellis:http/handler`, `trellis:kafka/consumer`, \
+             `trellis:streaming/connection-handler` or `wasi:http/incoming-handler`"
         );
     }
     Ok(())

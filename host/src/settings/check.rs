@@ -12,7 +12,7 @@ use crate::{
     plugins::versions,
     quantity::{Bytes, Millis},
     runtime,
-    triggers::http,
+    triggers::{connection, http},
 };
 
 /// The shortest time that makes sense for anything that is waited for.
@@ -45,6 +45,7 @@ pub(super) fn check(settings: &Settings) -> Outcome {
         Millis(0)..=YEAR,
     )?;
     check_nodes(&settings.nodes)?;
+    check_connections(&settings.connections)?;
     check_runtime(&settings.runtime)?;
     check_versions(&settings.versions)?;
     check_backends(&settings.backends)?;
@@ -131,7 +132,22 @@ fn check_backends(backends: &backends::Settings) -> Outcome {
         backends.sql.max_bytes,
         SMALLEST_DATABASE..=Bytes(1 << 47),
     )?;
-    check_range(at("cache", "max-bytes"), backends.cache.max_bytes, SMALLEST_CACHE..=Bytes(1 << 47))
+    check_range(
+        at("cache", "max-bytes"),
+        backends.cache.max_bytes,
+        SMALLEST_CACHE..=Bytes(1 << 47),
+    )?;
+    let channels = &backends.channels;
+    check_range(at("channels", "channels"), channels.channels as u64, 1..=10_000_000)?;
+    check_range(at("channels", "max-frames"), channels.max_frames, 1..=u32::MAX)?;
+    check_range(at("channels", "max-bytes"), channels.max_bytes, Bytes(1)..=Bytes(1 << 40))
+}
+
+fn check_connections(connections: &connection::Settings) -> Outcome {
+    let at = |key: &str| [Step::from("connections"), key.into()];
+    check_range(at("threads"), connections.threads as u64, 0..=1000)?;
+    check_range(at("ping"), connections.ping, Millis(1000)..=YEAR)?;
+    check_range(at("stalled"), connections.stalled, Millis(1000)..=YEAR)
 }
 
 fn check_kafka(log: &backends::log::Settings) -> Outcome {

@@ -16,7 +16,7 @@ use crate::{
     plugins::{grants::Grants, versions},
     quantity::Millis,
     runtime,
-    triggers::http,
+    triggers::{connection, http},
 };
 
 mod check;
@@ -46,7 +46,9 @@ pub struct Settings {
     pub runtime: runtime::Settings,
     /// `[versions]`
     pub versions: versions::Settings,
-    /// `[log]`, `[sql]`, `[keyvalue]`, `[cache]` and `[postgres]`
+    /// `[connections]`
+    pub connections: connection::Settings,
+    /// `[log]`, `[sql]`, `[keyvalue]`, `[cache]`, `[channels]` and `[postgres]`
     #[serde(flatten)]
     pub backends: backends::Settings,
     /// `[observe]`
@@ -60,8 +62,21 @@ pub struct Settings {
 
 /// The tables that are not a capability's.
 const TABLES: &[&str] = &[
-    "host", "http", "admin", "nodes", "runtime", "versions", "log", "sql", "keyvalue", "cache",
-    "postgres", "observe", "grants",
+    "host",
+    "http",
+    "connections",
+    "admin",
+    "nodes",
+    "runtime",
+    "versions",
+    "log",
+    "sql",
+    "keyvalue",
+    "cache",
+    "channels",
+    "postgres",
+    "observe",
+    "grants",
 ];
 
 /// `[host]`
@@ -121,6 +136,8 @@ impl<'de> Visitor<'de> for Tables {
             match table.as_str() {
                 "host" => settings.host = map.next_value()?,
                 "http" => settings.http = map.next_value()?,
+                "connections" => settings.connections = map.next_value()?,
+                "channels" => settings.backends.channels = map.next_value()?,
                 "log" => settings.backends.log = map.next_value()?,
                 "sql" => settings.backends.sql = map.next_value()?,
                 "keyvalue" => settings.backends.keyvalue = map.next_value()?,

@@ -4,5 +4,6 @@
 //! plugins through leases. It runs until the shutdown token is cancelled, and then lets its calls
 //! end.
 
+pub mod connection;
 pub mod consumer;
 pub mod http;

@@ -94,7 +94,6 @@ impl Report {
     /// Of a component that nothing is said against yet.
     pub(super) fn new(source: &Source, component: &Component) -> Self {
         let Component { bytes, manifest, surface, .. } = component;
-        let routes = manifest.http.as_ref().map(|http| http.routes.clone());
         let topics = manifest.consume.iter().flat_map(|consume| &consume.topics);
         Self {
             file: source.wasm.display().to_string(),
@@ -105,7 +104,7 @@ impl Report {
             engine: Some(surface.dialect),
             exports: surface.exports.clone(),
             imports: surface.imports.clone(),
-            routes: routes.unwrap_or_default(),
+            routes: manifest.routes(),
             consumes: topics.cloned().collect(),
             needs: manifest.needs.clone(),
             grants: grants::wanted(manifest),

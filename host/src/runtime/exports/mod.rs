@@ -11,6 +11,7 @@ use wasmtime::{
 
 use crate::capabilities::State;
 
+pub mod connection;
 pub mod consumer;
 pub mod http;
 pub mod lifecycle;
@@ -22,6 +23,8 @@ pub struct Offered {
     pub http: Option<http::Form>,
     /// It consumes topics.
     pub consumer: Option<consumer::Form>,
+    /// It takes connections.
+    pub connection: bool,
     /// It has hooks around its life.
     pub lifecycle: bool,
 }
@@ -37,6 +40,7 @@ impl Offered {
 pub struct Indices {
     http: Option<http::Indices>,
     consumer: Option<consumer::Indices>,
+    connection: Option<connection::Indices>,
     lifecycle: Option<lifecycle::Indices>,
 }
 
@@ -46,6 +50,8 @@ pub struct Exports {
     pub http: Option<http::Exports>,
     /// `trellis:kafka` consumers in either form.
     pub consumer: Option<consumer::Exports>,
+    /// `trellis:streaming/connection-handler`
+    pub connection: Option<connection::Exports>,
     /// `trellis:plugin/lifecycle`.
     pub lifecycle: Option<lifecycle::Exports>,
 }
@@ -56,6 +62,7 @@ impl Indices {
         Ok(Self {
             http: http::Indices::of(component)?,
             consumer: consumer::Indices::of(component)?,
+            connection: connection::Indices::of(component)?,
             lifecycle: lifecycle::Indices::of(component)?,
         })
     }
@@ -65,6 +72,7 @@ impl Indices {
         Offered {
             http: self.http.as_ref().map(http::Indices::form),
             consumer: self.consumer.as_ref().map(consumer::Indices::form),
+            connection: self.connection.is_some(),
             lifecycle: self.lifecycle.is_some(),
         }
     }
@@ -74,6 +82,7 @@ impl Indices {
         Ok(Exports {
             http: self.http.as_ref().map(|i| i.load(store, instance)).transpose()?,
             consumer: self.consumer.as_ref().map(|i| i.load(store, instance)).transpose()?,
+            connection: self.connection.as_ref().map(|i| i.load(store, instance)).transpose()?,
             lifecycle: self.lifecycle.as_ref().map(|i| i.load(store, instance)).transpose()?,
         })
     }

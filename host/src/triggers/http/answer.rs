@@ -1,8 +1,12 @@
 //! Answers as responses of HTTP: what a plugin gave, whole or as a stream, and what the host says
 //! where it refuses.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, response::Parts,
+};
 
 use super::{
     body::Body,
@@ -139,6 +143,24 @@ pub fn finish(mut response: Response<Body>, method: &Method, id: Id) -> Response
     response
 }
 
+/// The head of an answer whose body ends with its connection, as HTTP/1.1 writes it (RFC 9112,
+/// section 6.3, item 8).
+pub fn head(parts: &Parts) -> Bytes {
+    let mut head = Vec::with_capacity(256);
+    let status = parts.status;
+    let reason = status.canonical_reason().unwrap_or_default();
+    head.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).as_bytes());
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    head.extend_from_slice(format!("date: {date}\r\nconnection: close\r\n").as_bytes());
+    for (name, value) in parts.headers.iter().filter(|(name, _)| *name != header::DATE) {
+        for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            head.extend_from_slice(piece);
+        }
+    }
+    head.extend_from_slice(b"\r\n");
+    head.into()
+}
+
 fn is_number(value: &HeaderValue) -> bool {
     value.to_str().is_ok_and(|text| text.parse::<u64>().is_ok())
 }
@@ -171,6 +193,15 @@ mod tests {
         for accept in [None, Some("*/*"), Some("text/html,application/json"), Some("image/png")] {
             assert_eq!(shown(Refusal::not_found(), accept).await.1, text, "{accept:?}");
         }
+    }
+
+    #[test]
+    fn a_head_is_written_with_all_its_fields_and_the_end_of_the_connection() {
+        let answer = answer(200, &[("Content-Type", "audio/mpeg"), ("icy-br", "128")]).unwrap();
+        let head = String::from_utf8(head(&answer.into_parts().0).to_vec()).unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\ndate: "), "{head}");
+        let end = "GMT\r\nconnection: close\r\ncontent-type: audio/mpeg\r\nicy-br: 128\r\n\r\n";
+        assert!(head.ends_with(end), "{head}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Bodies: reading those of requests under their limits, and the two kinds of responses.
 
 use std::{
+    convert::Infallible,
     fmt,
     pin::Pin,
     sync::{
@@ -17,7 +18,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use super::stream::Stream;
+use super::{door::Handover, stream::Stream};
 use crate::runtime::exports::http::BodyError;
 
 /// The body of a response.
@@ -26,7 +27,14 @@ pub enum Body {
     Whole(Option<Bytes>),
     /// A guest writes it while the client reads.
     Stream(Box<Stream>),
+    /// A connection's frames, until it ends.
+    Frames(Frames),
+    /// A connection that takes the socket: there is no other request on it.
+    Handover(Box<dyn Handover>),
 }
+
+/// The body of a connection that is the answer to a request. It never fails: it ends.
+pub type Frames = Pin<Box<dyn http_body::Body<Data = Bytes, Error = Infallible> + Send>>;
 
 impl Body {
     /// A body that is there.
@@ -34,16 +42,16 @@ impl Body {
         Self::Whole(Some(bytes).filter(|bytes| !bytes.is_empty()))
     }
 
-    /// Whether a guest still writes it.
+    /// Whether it is still being written.
     pub fn is_stream(&self) -> bool {
-        matches!(self, Self::Stream(_))
+        !matches!(self, Self::Whole(_))
     }
 
     /// The length of what is there.
     pub fn length(&self) -> usize {
         match self {
             Self::Whole(bytes) => bytes.as_ref().map_or(0, Bytes::len),
-            Self::Stream(_) => 0,
+            Self::Stream(_) | Self::Frames(_) | Self::Handover(_) => 0,
         }
     }
 }
@@ -52,7 +60,7 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole(_) => write!(f, "a body of {} bytes", self.length()),
-            Self::Stream(_) => f.write_str("a body that is being written"),
+            _ => f.write_str("a body that is being written"),
         }
     }
 }
@@ -68,20 +76,26 @@ impl http_body::Body for Body {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Stream(stream) => stream.poll_frame(cx),
+            Self::Frames(frames) => {
+                let frame = ready!(frames.as_mut().poll_frame(cx));
+                Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
+            }
+            // Its socket was handed on before hyper saw it.
+            Self::Handover(_) => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Stream(_) => false,
+            Self::Stream(_) | Self::Frames(_) | Self::Handover(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(_) => SizeHint::with_exact(self.length() as u64),
-            Self::Stream(_) => SizeHint::default(),
+            Self::Stream(_) | Self::Frames(_) | Self::Handover(_) => SizeHint::default(),
         }
     }
 }

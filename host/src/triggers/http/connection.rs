@@ -6,22 +6,27 @@
 
 use std::{
     io,
+    net::Shutdown,
     pin::Pin,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
+        Arc, Mutex, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU8, AtomicU32,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     task::{Context, Poll, ready},
 };
 
 use bytes::{Buf, Bytes};
 use futures_util::task::AtomicWaker;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
 
-use super::bare;
+use super::{bare, door::Place};
 
 /// The time in ticks; starts at 1, so that 0 stands for never.
 pub struct Clock(AtomicU32);
@@ -70,7 +75,13 @@ pub struct Pulse {
     multiplexed: AtomicBool,
     order: AtomicU8,
     waker: AtomicWaker,
+    /// Who goes on with the socket, once an answer says so.
+    heir: Mutex<Option<Heir>>,
+    bequeathed: AtomicBool,
 }
+
+/// Goes on with a socket that was taken away from hyper.
+pub type Heir = Box<dyn FnOnce(TcpStream, Place) + Send>;
 
 /// What the server wants of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,7 +108,27 @@ impl Pulse {
             multiplexed: AtomicBool::new(false),
             order: AtomicU8::new(Order::Serve as u8),
             waker: AtomicWaker::new(),
+            heir: Mutex::default(),
+            bequeathed: AtomicBool::new(false),
         })
+    }
+
+    /// Hand the socket on: the answer to the request in progress is the heir's to write, and hyper
+    /// is asked no more.
+    pub fn bequeath(&self, heir: Heir) {
+        *self.heir.lock().unwrap_or_else(PoisonError::into_inner) = Some(heir);
+        self.bequeathed.store(true, Release);
+        self.waker.wake();
+    }
+
+    /// Whether the socket was handed on.
+    pub fn is_bequeathed(&self) -> bool {
+        self.bequeathed.load(Acquire)
+    }
+
+    /// Who goes on with the socket, if it was handed on.
+    pub fn heir(&self) -> Option<Heir> {
+        self.heir.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// A request's head is complete.
@@ -183,16 +214,55 @@ impl Drop for Busy {
 
 /// A socket that notes what moves, and words the answers that hyper gives on its own.
 pub struct Socket {
-    stream: TcpStream,
+    /// Shared with whoever serves the connection, which may take it away from hyper.
+    stream: Arc<TcpStream>,
+    place: Place,
     pulse: Arc<Pulse>,
     /// The rest of an answer that goes out instead of a bare one.
     instead: Bytes,
 }
 
 impl Socket {
-    /// A socket whose activity goes to `pulse`.
-    pub fn new(stream: TcpStream, pulse: Arc<Pulse>) -> Self {
-        Self { stream, pulse, instead: Bytes::new() }
+    /// A socket whose activity goes to `pulse`, and which keeps its place among the server's
+    /// connections until it is dropped.
+    pub fn new(stream: Arc<TcpStream>, place: Place, pulse: Arc<Pulse>) -> Self {
+        Self { stream, place, pulse, instead: Bytes::new() }
+    }
+
+    /// The bare socket and its place, for whoever goes on with it after an upgrade; `None` as long
+    /// as somebody else has it.
+    pub fn into_parts(self) -> Option<(TcpStream, Place)> {
+        Some((Arc::into_inner(self.stream)?, self.place))
+    }
+
+    /// Write as soon as the system takes it.
+    fn poll_out(
+        &self,
+        cx: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match write(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    /// Read as soon as there is something.
+    fn poll_in(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read(buffer.initialize_unfilled()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(read) => {
+                    buffer.advance(read);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
     }
 
     /// Take a bare answer; the bytes are as good as written then.
@@ -210,7 +280,7 @@ impl Socket {
 
     fn poll_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.instead.is_empty() {
-            let outcome = Pin::new(&mut self.stream).poll_write(cx, &self.instead);
+            let outcome = self.poll_out(cx, |stream| stream.try_write(&self.instead));
             match ready!(self.pulse.wrote(outcome))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.instead.advance(written),
@@ -222,11 +292,11 @@ impl Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let outcome = self.poll_in(cx, buffer);
         if outcome.is_ready() {
             self.pulse.read();
         }
@@ -244,7 +314,7 @@ impl AsyncWrite for Socket {
         if self.take(bytes) {
             return Poll::Ready(Ok(bytes.len()));
         }
-        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let outcome = self.poll_out(cx, |stream| stream.try_write(bytes));
         self.pulse.wrote(outcome)
     }
 
@@ -259,22 +329,27 @@ impl AsyncWrite for Socket {
         {
             return Poll::Ready(Ok(bytes.len()));
         }
-        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let outcome = self.poll_out(cx, |stream| stream.try_write_vectored(slices));
         self.pulse.wrote(outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_instead(cx))?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // The system has no more to flush.
+        self.poll_instead(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_instead(cx))?;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let ended = SockRef::from(&*self.stream).shutdown(Shutdown::Write);
+        // What the client has ended already needs no end.
+        Poll::Ready(ended.or_else(|error| match error.kind() {
+            io::ErrorKind::NotConnected => Ok(()),
+            _ => Err(error),
+        }))
     }
 }
 

@@ -5,6 +5,7 @@
 //!     │ sweep: idle, slow, stuck       │ client, id, limits             └─ Generation
 //!     └ drain                          └─ answer (response, or the host's own error)
 //! ```
+//! A request for a connection goes on behind the `door`, to the trigger of that name.
 //! Where a plugin's requests are split between two versions, `split` says whose a request is.
 //!
 //! The path of a request holds no lock of its own, spawns no task and sets no timer. Settings
@@ -25,6 +26,7 @@ mod bare;
 mod body;
 mod client;
 mod connection;
+mod door;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod hostile;
@@ -43,6 +45,11 @@ mod stream;
 mod tests;
 mod traced;
 
+pub use answer::response;
+pub use body::{Body, Frames};
+pub use connection::{Busy, Socket};
+pub use door::{Door, Handover, Knock, Opening, Place};
+pub use refusal::Refusal;
 pub use routes::RouteCheck;
 pub use server::{Error, Server};
 

@@ -31,6 +31,11 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "nothing is served at this path")
     }
 
+    /// 404
+    pub const fn no_websocket() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "nothing takes websockets at this path")
+    }
+
     /// 413
     pub const fn too_large() -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than this path accepts")

@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     observe::traces,
-    runtime::exports::http::{packed::Head, plain},
+    runtime::exports::{
+        connection::{self, Transport},
+        http::{packed::Head, plain},
+    },
 };
 
 /// What the edge itself reads of a head, found in one pass over its fields.
@@ -139,14 +142,10 @@ const IN_HOST: [u8; 256] = {
 };
 
 /// The path, if the request is one that a plugin may see.
-pub fn target(parts: &Parts, websocket: bool) -> Result<&str, Refusal> {
+pub fn target(parts: &Parts) -> Result<&str, Refusal> {
     if parts.method == Method::CONNECT {
         let says = "this server is no proxy";
         return Err(Refusal::new(http::StatusCode::METHOD_NOT_ALLOWED, says));
-    }
-    if websocket {
-        let says = "nothing takes websockets at this path";
-        return Err(Refusal::new(http::StatusCode::NOT_FOUND, says));
     }
     let path = parts.uri.path();
     if !path.starts_with('/') {
@@ -191,10 +190,43 @@ impl Asked<'_> {
         head.pack(&self.parts.headers)
     }
 
+    /// The request for a connection, but for what the transport makes of it.
+    pub fn connection(&self) -> connection::Request {
+        connection::Request {
+            connection: 0,
+            transport: Transport::Stream,
+            host: self.host.to_owned(),
+            path: self.parts.uri.path().to_owned(),
+            query: self.parts.uri.query().map(str::to_owned),
+            params: self.params().map(|(n, v)| (n.to_owned(), v.into_owned())).collect(),
+            headers: self.headers_with_host(),
+            client_ip: self.client.text.to_string(),
+            id: self.id.as_str().to_owned(),
+            time_ms: now_ms(),
+            protocols: Vec::new(),
+            last_event: None,
+        }
+    }
+
+    /// Clients of HTTP/2 name the host in the target only, and who compares it with an `origin`
+    /// needs it with its port.
+    fn headers_with_host(&self) -> Vec<(String, String)> {
+        let mut headers = self.headers();
+        if let Some(authority) = self.parts.uri.authority()
+            && !self.parts.headers.contains_key(header::HOST)
+        {
+            headers.push(("host".to_owned(), authority.to_string()));
+        }
+        headers
+    }
+
+    fn headers(&self) -> Vec<(String, String)> {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        self.parts.headers.iter().map(|(n, v)| (n.as_str().to_owned(), text(v))).collect()
+    }
+
     /// The request for a plain handler.
     pub fn plain(&self, body: Bytes) -> plain::Request {
-        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let headers = self.parts.headers.iter();
         plain::Request {
             method: self.parts.method.as_str().to_owned(),
             scheme: if self.client.https { "https" } else { "http" }.to_owned(),
@@ -202,7 +234,7 @@ impl Asked<'_> {
             path: self.parts.uri.path().to_owned(),
             query: self.parts.uri.query().map(str::to_owned),
             params: self.params().map(|(n, v)| (n.to_owned(), v.into_owned())).collect(),
-            headers: headers.map(|(n, v)| (n.as_str().to_owned(), text(v))).collect(),
+            headers: self.headers(),
             client_ip: self.client.text.to_string(),
             id: self.id.as_str().to_owned(),
             time_ms: now_ms(),
@@ -289,9 +321,7 @@ mod tests {
     fn targets_that_no_plugin_may_see_are_refused() {
         let status = |target: &str| {
             let parts = parts(target, Version::HTTP_11, &["h"]);
-            super::target(&parts, false)
-                .map(str::to_owned)
-                .map_err(|refusal| refusal.status.as_u16())
+            super::target(&parts).map(str::to_owned).map_err(|refusal| refusal.status.as_u16())
         };
         assert_eq!(status("/a%20b"), Ok("/a%20b".into()));
         assert_eq!(status("http://h"), Ok("/".into()));

@@ -16,10 +16,11 @@ use super::{
 };
 use crate::{
     manifest::{
-        Http,
+        Connect, Http,
         route::{self, Pattern, Segment},
     },
     plugins::{Blueprint, Canary, Check, Claim, Generation, Live, Watch},
+    runtime::exports::Offered,
 };
 
 /// For each so many plugins, nothing is followed for a millisecond after a swap was followed. To
@@ -38,6 +39,8 @@ pub struct Binding {
     pub max_body: u64,
     /// `[http] max-response` of the manifest.
     pub max_response: usize,
+    /// Set where requests are for connections.
+    pub connect: Option<Connect>,
     /// What the plugin keeps over its swaps.
     pub kept: Kept,
     /// Who else gets requests of this route, where they are split.
@@ -126,7 +129,7 @@ impl Table {
     fn build(live: Arc<Live>, known: &HashMap<Arc<str>, Arc<Bound>>) -> Self {
         let mut router = Router::default();
         let mut bound = HashMap::with_capacity(known.len());
-        for generation in live.generations.iter().filter(|one| one.offered().http.is_some()) {
+        for generation in live.generations.iter().filter(|one| is_asked(one.offered())) {
             let (before, canary) = (known.get(&generation.plugin), live.canary(&generation.plugin));
             let same = before.filter(|before| before.is_of(generation, canary));
             let bind = || Arc::new(Bound::new(generation, canary, before));
@@ -176,7 +179,7 @@ pub(super) fn bindings(
     split: Option<&Arc<Split>>,
 ) -> Vec<(Pattern, Arc<Binding>)> {
     let http = generation.manifest().http.clone().unwrap_or_default();
-    let bind = |route: String| {
+    let bind = |(route, connect): (String, Option<Connect>)| {
         // It was refused at load; what gets here all the same must not take others down.
         let refused = |error: &Unbound| {
             tracing::error!(plugin = %generation.plugin, %error, "a route is left out");
@@ -188,12 +191,16 @@ pub(super) fn bindings(
             names: names(&pattern).map(str::to_owned).collect(),
             max_body: http.max_body.0,
             max_response: http.max_response.as_usize(),
+            connect,
             kept: kept.clone(),
             split: split.cloned(),
         };
         Some((pattern, Arc::new(binding)))
     };
-    routes(generation.blueprint()).into_iter().filter_map(bind).collect()
+    let blueprint = generation.blueprint();
+    let answered = routes(blueprint).into_iter().map(|route| (route, None));
+    let connected = connections(blueprint).map(|(route, connect)| (route, Some(connect.clone())));
+    answered.chain(connected).filter_map(bind).collect()
 }
 
 impl Kept {
@@ -238,6 +245,17 @@ fn routes(blueprint: &Blueprint) -> Vec<String> {
     }
 }
 
+/// Whether requests go to it at all.
+fn is_asked(offered: Offered) -> bool {
+    offered.http.is_some() || offered.connection
+}
+
+/// The routes of a plugin's connections.
+fn connections(blueprint: &Blueprint) -> impl Iterator<Item = (String, &Connect)> {
+    let connect = blueprint.manifest.connect.iter().filter(|_| blueprint.offered.connection);
+    connect.flat_map(|connect| connect.routes.iter().map(move |route| (route.clone(), connect)))
+}
+
 /// Refuses components whose routes cannot be read, and claims the routes of the others.
 pub struct RouteCheck;
 
@@ -256,9 +274,10 @@ impl Check for RouteCheck {
             Ok(Claim {
                 thing: format!("route {}", read(&route)?.shape()),
                 said: format!("route `{route}`"),
-                remedy: "change it in `[http] routes` of one",
+                remedy: "change it in the `routes` of one",
             })
         };
-        routes(blueprint).into_iter().map(claim).collect()
+        let connected = connections(blueprint).map(|(route, _)| route);
+        routes(blueprint).into_iter().chain(connected).map(claim).collect()
     }
 }

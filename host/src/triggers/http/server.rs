@@ -28,6 +28,7 @@ use super::{
     body::Room,
     client::Peer,
     connection::{Clock, Order, Patience, Pulse, Socket},
+    door::{Door, Place},
     meter::Meter,
     rate::Limiter,
     routes::Routes,
@@ -88,7 +89,7 @@ struct Open {
 
 impl Server {
     /// Listen. Requests are answered once [`Self::run`] runs; until then they wait.
-    pub async fn open(settings: Settings, live: Watch) -> Result<Self, Error> {
+    pub async fn open(settings: Settings, live: Watch, door: Arc<dyn Door>) -> Result<Self, Error> {
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         for &address in &settings.listen {
@@ -97,7 +98,7 @@ impl Server {
             addresses.push(listener.local_addr().map_err(failed)?);
             listeners.push(listener);
         }
-        Ok(Self { listeners, addresses, house: Arc::new(House::new(settings, live)) })
+        Ok(Self { listeners, addresses, house: Arc::new(House::new(settings, live, door)) })
     }
 
     /// Where it listens, in the order of the settings, with the ports that were taken for 0.
@@ -128,7 +129,7 @@ impl Server {
 }
 
 impl House {
-    fn new(settings: Settings, live: Watch) -> Self {
+    fn new(settings: Settings, live: Watch, door: Arc<dyn Door>) -> Self {
         let [head, idle, stalled] =
             [settings.header_timeout, settings.idle_timeout, settings.body_timeout]
                 .map(Duration::from);
@@ -144,6 +145,7 @@ impl House {
             unrouted: Meter::new("-".into()),
             room: Room::new(settings.body_memory.0),
             tasks: TaskTracker::new(),
+            door,
             settings,
         });
         Self {
@@ -185,7 +187,7 @@ impl House {
         self: Arc<Self>,
         stream: TcpStream,
         address: SocketAddr,
-        _slot: OwnedSemaphorePermit,
+        slot: OwnedSemaphorePermit,
     ) {
         let pulse = Pulse::new(self.clock.clone());
         let key = self.enter(pulse.clone());
@@ -194,23 +196,36 @@ impl House {
         let connection = Arc::new(Connection { edge, peer, pulse: pulse.clone() });
         // Boxed, because hyper moves the future of a request several times before it runs.
         let service = service_fn(move |request| Box::pin(connection.clone().answer(request)));
-        let socket = TokioIo::new(Socket::new(stream, pulse.clone()));
-        let mut hyper = pin!(self.protocol.serve_connection(socket, service));
-        let mut finishing = false;
-        let outcome = poll_fn(|cx| {
-            match pulse.poll_order(cx) {
-                Order::Serve => {}
-                Order::Finish if finishing => {}
-                Order::Finish => {
-                    finishing = true;
-                    hyper.as_mut().graceful_shutdown();
+        let (stream, place): (_, Place) = (Arc::new(stream), Arc::new(slot));
+        // Weak, so that whoever upgrades the connection has the socket alone.
+        let kept = Arc::downgrade(&stream);
+        let socket = TokioIo::new(Socket::new(stream, place.clone(), pulse.clone()));
+        let (outcome, handed_on) = {
+            let mut hyper = pin!(self.protocol.serve_connection_with_upgrades(socket, service));
+            let mut finishing = false;
+            let outcome = poll_fn(|cx| {
+                match pulse.poll_order(cx) {
+                    Order::Serve => {}
+                    Order::Finish if finishing => {}
+                    Order::Finish => {
+                        finishing = true;
+                        hyper.as_mut().graceful_shutdown();
+                    }
+                    Order::Abort => return Poll::Ready(Ok(())),
                 }
-                Order::Abort => return Poll::Ready(Ok(())),
-            }
-            hyper.as_mut().poll(cx)
-        })
-        .await;
+                let polled = hyper.as_mut().poll(cx);
+                if pulse.is_bequeathed() { Poll::Ready(Ok(())) } else { polled }
+            })
+            .await;
+            // Before hyper drops it.
+            (outcome, pulse.heir().zip(kept.upgrade()))
+        };
         self.leave(key);
+        if let Some((heir, stream)) = handed_on
+            && let Some(stream) = Arc::into_inner(stream)
+        {
+            heir(stream, place);
+        }
         if let Err(error) = outcome {
             tracing::debug!(%address, error, "a connection broke");
         }

@@ -15,6 +15,7 @@ use super::{
     body::{self, Body, Limited, Problem, Room, Share},
     client::{Client, Id, Peer},
     connection::{Busy, Pulse},
+    door::{Door, Handover, Knock},
     meter::Meter,
     rate::Limiter,
     refusal::Refusal,
@@ -52,6 +53,8 @@ pub struct Edge {
     pub room: Arc<Room>,
     /// Guests that go on after their answer.
     pub tasks: TaskTracker,
+    /// Where requests for connections go on.
+    pub door: Arc<dyn Door>,
 }
 
 /// One connection's requests.
@@ -149,7 +152,24 @@ impl Connection {
             id = id.as_str(), client = %client.text, method = %parts.method,
             path = parts.uri.path(), plugin, status = status.as_u16(), ?took, "request"
         );
-        Ok(answer::finish(response, &parts.method, id))
+        let response = answer::finish(response, &parts.method, id);
+        match response.into_parts() {
+            (head, Body::Handover(connection)) => self.hand_over(&head, connection).await,
+            (head, body) => Ok(Response::from_parts(head, body)),
+        }
+    }
+
+    /// Hand the socket on to a connection. The server drops the request with hyper's side of the
+    /// socket, so there is nothing to answer.
+    async fn hand_over(
+        &self,
+        head: &http::response::Parts,
+        connection: Box<dyn Handover>,
+    ) -> Result<Response<Body>, Infallible> {
+        let head = answer::head(head);
+        let heir = |socket, place| connection.take_over(socket, place, head);
+        self.pulse.bequeath(Box::new(heir));
+        std::future::pending().await
     }
 }
 
@@ -164,6 +184,9 @@ impl Edge {
             let binding = self.route(exchange)?;
             if let (Some(limiter), 0) = (&binding.kept.limiter, attempt) {
                 limiter.admit(exchange.client.ip).map_err(Refusal::too_many)?;
+            }
+            if binding.connect.is_some() {
+                return Box::pin(self.connect(exchange, &binding)).await;
             }
             self.receive(exchange, &binding).await?;
             match binding.generation.lend().await {
@@ -195,11 +218,41 @@ impl Edge {
 
     fn route(&self, exchange: &mut Exchange<'_>) -> Result<Arc<Binding>, Refusal> {
         let host = exchange.host.as_ref().map_err(|refusal| *refusal)?;
-        let path = request::target(&exchange.parts, exchange.websocket)?;
+        let path = request::target(&exchange.parts)?;
         let (binding, captures) = self.routes.find(host, path).ok_or(Refusal::not_found())?;
+        if exchange.websocket && binding.connect.is_none() {
+            return Err(Refusal::no_websocket());
+        }
         exchange.captures = captures;
         exchange.binding = Some(binding.clone());
         Ok(binding)
+    }
+
+    /// Hand a request on that is one for a connection.
+    async fn connect(
+        &self,
+        exchange: &mut Exchange<'_>,
+        binding: &Binding,
+    ) -> Result<Response<Body>, Refusal> {
+        let Some(connect) = &binding.connect else { return Err(Refusal::not_found()) };
+        let asked = Asked {
+            parts: &exchange.parts,
+            host: exchange.host.as_deref().map_err(|refusal| *refusal)?,
+            client: &exchange.client,
+            id: exchange.id,
+            names: &binding.names,
+            captures: &exchange.captures,
+        };
+        let request = asked.connection();
+        let knock = Knock {
+            generation: &binding.generation,
+            connect,
+            request,
+            parts: &mut exchange.parts,
+            trace: exchange.trace.clone(),
+            busy: exchange.busy.take(),
+        };
+        self.door.open(knock).await
     }
 
     /// Check the announced length, and read the body where the plugin gets it whole. No instance

@@ -17,8 +17,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Server, Settings};
+use super::{Door, Error, Knock, Opening, Refusal, Server, Settings};
 use crate::{manifest::RateLimit, plugins::Live, quantity::Millis};
+
+/// Lets nobody in.
+struct Closed;
+
+impl Door for Closed {
+    fn open<'a>(&'a self, _knock: Knock<'a>) -> Opening<'a> {
+        Box::pin(async { Err(Refusal::not_found()) })
+    }
+}
 
 pub struct Running {
     pub address: SocketAddr,
@@ -34,7 +43,7 @@ impl Running {
             Settings { listen: vec![([127, 0, 0, 1], 0).into()], ..Settings::default() };
         change(&mut settings);
         let (live, seen) = watch::channel(Arc::new(Live::default()));
-        let server = Server::open(settings, seen).await.unwrap();
+        let server = Server::open(settings, seen, Arc::new(Closed)).await.unwrap();
         let address = server.addresses()[0];
         let shutdown = CancellationToken::new();
         let ended = tokio::spawn(server.run(shutdown.clone()));
@@ -282,7 +291,7 @@ async fn an_address_that_is_taken_is_named() {
     let server = Running::start(|_| {}).await;
     let settings = Settings { listen: vec![server.address], ..Settings::default() };
     let (_sender, seen) = watch::channel(Arc::new(Live::default()));
-    let error = Server::open(settings, seen).await.err().unwrap().to_string();
+    let error = Server::open(settings, seen, Arc::new(Closed)).await.err().unwrap().to_string();
     assert!(error.starts_with(&format!("cannot listen on `{}`", server.address)), "{error}");
     server.stop().await;
 }

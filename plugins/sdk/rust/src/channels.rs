@@ -78,6 +78,11 @@ pub fn tag(connection: Connection) -> Option<String> {
     wit::tag(connection)
 }
 
+/// Bytes that were sent to a connection and that it has not taken yet.
+pub fn buffered(connection: Connection) -> u64 {
+    wit::buffered(connection)
+}
+
 /// The connections of this host that hear a channel.
 pub fn listeners(channel: &str) -> u32 {
     wit::listeners(channel)

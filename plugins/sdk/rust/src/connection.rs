@@ -53,7 +53,7 @@ impl Request {
     }
 
     /// A parameter of the query, decoded.
-    pub fn query_param(&self, name: &str) -> Option<String> {
+    pub fn query_value(&self, name: &str) -> Option<String> {
         let query = self.query.as_deref().unwrap_or_default();
         let mut pairs = form_urlencoded::parse(query.as_bytes());
         pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())

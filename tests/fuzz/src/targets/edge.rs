@@ -11,9 +11,13 @@ use anyhow::{Context, Result};
 use tokio::{runtime::Runtime, sync::watch};
 use tokio_util::sync::CancellationToken;
 use trellis::{
+    backends::channels::{self, Hub},
     plugins::Live,
     quantity::Millis,
-    triggers::http::{Server, Settings},
+    triggers::{
+        connection::{self, Connections, Entrance},
+        http::{Server, Settings},
+    },
 };
 
 use super::Door;
@@ -40,7 +44,10 @@ impl Edge {
             ..Settings::default()
         };
         let (live, seen) = watch::channel(Arc::new(Live::default()));
-        let server = runtime.block_on(Server::open(settings, seen))?;
+        let hub = Arc::new(Hub::new(channels::Settings::default()));
+        let connections = Connections::open(&connection::Settings::default(), hub, seen.clone())?;
+        let door = Arc::new(Entrance(connections));
+        let server = runtime.block_on(Server::open(settings, seen, door))?;
         let address = *server.addresses().first().context("it listens nowhere")?;
         runtime.spawn(server.run(CancellationToken::new()));
         Ok(Self { address, _runtime: runtime, _live: live })

@@ -7,6 +7,7 @@ use crate::{
     backends::{
         Backends,
         cache::embedded as cache,
+        channels,
         keyvalue::embedded as keyvalue,
         log::{Partition, embedded as log},
         sql::sqlite,
@@ -18,6 +19,7 @@ use crate::{
 async fn open(directory: &Path) -> capabilities::sql::Instance {
     let log = log::Embedded::open(Default::default(), &directory.join("log")).await.unwrap();
     let backends = Backends {
+        channels: Arc::new(channels::Hub::new(channels::Settings::default())),
         log: Arc::new(log),
         sql: Arc::new(sqlite::Sqlite::open(Default::default(), &directory.join("sql")).unwrap()),
         keyvalue: Arc::new(keyvalue::Embedded::open(&directory.join("keyvalue")).unwrap()),

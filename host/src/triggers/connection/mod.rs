@@ -1,0 +1,178 @@
+//! The connection trigger: websockets, event streams and answers that go on.
+//!
+//! ```text
+//!  request ── http's door ──▶ open ── guest decides ──▶ websocket: a shard owns the socket
+//!                                                  └──▶ stream: the body of the answer
+//!  what comes ──▶ desk ── lane ── batches ──▶ live generation ── effects ──▶ space
+//!  what goes  ◀── shard, stream ◀── rings of channels, and what is sent to one
+//! ```
+//! A connection belongs to its plugin and to no generation, so a swap falls between two batches of
+//! events and touches no socket. Frames of channels go from their ring to the sockets without a
+//! guest; see [`crate::backends::channels`].
+
+use std::{
+    collections::HashMap,
+    num::NonZero,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    backends::channels::{Effect, End, Ends, Hub, Rules, Space},
+    plugins::{Generation, Watch},
+    quantity::Millis,
+    triggers::http::{Door, Knock, Opening},
+};
+
+mod desk;
+mod lane;
+mod meters;
+mod open;
+mod shard;
+mod socket;
+mod stream;
+mod websocket;
+
+use desk::{Desk, Origin};
+use shard::Shards;
+
+/// How long a client may take to read the answer to its upgrade.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may take to answer the host's last words.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// How long the last events may take to be handled once no connection is left.
+const LAST_EVENTS: Duration = Duration::from_secs(10);
+/// Calls for events of one plugin at a time.
+const LANES: usize = 8;
+
+/// `[connections]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Threads that own the sockets of websockets; 0: one for each two cores.
+    pub threads: usize,
+    /// A websocket that is silent for so long is pinged, and cut when it stays silent as long
+    /// again.
+    pub ping: Millis,
+    /// A connection that takes no byte for so long, though there are some for it, is cut.
+    pub stalled: Millis,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { threads: 0, ping: Millis(30_000), stalled: Millis(30_000) }
+    }
+}
+
+/// All connections of all plugins.
+pub struct Connections {
+    hub: Arc<Hub>,
+    live: Watch,
+    shards: Arc<Shards>,
+    desks: Mutex<HashMap<Arc<str>, Arc<Desk>>>,
+    /// Websockets whose sockets are on their way, and the lanes.
+    tasks: TaskTracker,
+}
+
+/// The connections as the edge and the hub know them.
+pub struct Entrance(pub Arc<Connections>);
+
+impl Connections {
+    /// Start the threads that own sockets. Fails where the system has none left.
+    pub fn open(settings: &Settings, hub: Arc<Hub>, live: Watch) -> std::io::Result<Arc<Self>> {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = if settings.threads == 0 { cores.div_ceil(2) } else { settings.threads };
+        let shards = Arc::new(Shards::start(threads, socket::shard_settings(settings))?);
+        let (desks, tasks) = (Mutex::default(), TaskTracker::new());
+        let connections = Arc::new(Self { hub, live, shards, desks, tasks });
+        connections.hub.on_end(Arc::new(Entrance(connections.clone())));
+        Ok(connections)
+    }
+
+    /// Watch over connections until `shutdown` is cancelled, then end them all with 1001, and
+    /// return once their plugins have been told.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut live = self.live.clone();
+        let sweeping = tokio::spawn({
+            let hub = self.hub.clone();
+            async move { hub.run().await }
+        });
+        loop {
+            self.end_those_of_nobody();
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                changed = live.changed() => if changed.is_err() { shutdown.cancelled().await; break },
+            }
+        }
+        for space in self.hub.all() {
+            end_all(&space, "the host stops");
+        }
+        let shards = self.shards.clone();
+        let closing = move || shards.close(1001, "the host stops", FAREWELL);
+        let _ = tokio::task::spawn_blocking(closing).await;
+        for desk in self.desks().values() {
+            desk.close();
+        }
+        self.tasks.close();
+        let _ = tokio::time::timeout(LAST_EVENTS, self.tasks.wait()).await;
+        sweeping.abort();
+    }
+
+    /// What a plugin has of channels.
+    fn space(&self, plugin: &Arc<str>) -> Arc<Space> {
+        self.hub.space(plugin)
+    }
+
+    /// Where events of a plugin wait; its lanes begin with the first.
+    fn desk(&self, generation: &Generation) -> Arc<Desk> {
+        let mut desks = self.desks();
+        if let Some(desk) = desks.get(&generation.plugin) {
+            return desk.clone();
+        }
+        let lanes = LANES.min(generation.manifest().limits.concurrency as usize);
+        let desk = Arc::new(Desk::new(generation.plugin.clone(), lanes));
+        for lane in 0..desk.lanes() {
+            self.tasks.spawn(lane::run(desk.clone(), lane, self.live.clone()));
+        }
+        desks.insert(generation.plugin.clone(), desk.clone());
+        desk
+    }
+
+    /// Connections of plugins that were taken away, or take none any longer, end.
+    fn end_those_of_nobody(&self) {
+        for space in self.hub.all() {
+            if lane::serving(&self.live, space.plugin()).is_none() {
+                end_all(&space, "the plugin was removed");
+            }
+        }
+    }
+
+    fn desks(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Desk>>> {
+        self.desks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn end_all(space: &Space, reason: &str) {
+    for id in space.ids() {
+        // To close a connection makes no channel, and nothing else can fail.
+        let _ = space.apply(Effect::Close(id, 1001, reason.to_owned()), &Rules::default());
+    }
+}
+
+impl Door for Entrance {
+    fn open<'a>(&'a self, knock: Knock<'a>) -> Opening<'a> {
+        Box::pin(self.0.clone().decide(knock))
+    }
+}
+
+impl Ends for Entrance {
+    fn ended(&self, plugin: &Arc<str>, connection: u64, tag: Arc<str>, end: End) {
+        let Some(generation) = lane::serving(&self.0.live, plugin) else { return };
+        let space = self.0.space(plugin);
+        Origin::new(connection, self.0.desk(&generation), space).tell_end(tag, end);
+    }
+}
