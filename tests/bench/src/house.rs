@@ -226,7 +226,12 @@ impl House {
 
     /// Its resident memory and the part of it that is no file's, in MiB.
     pub fn memory(&self) -> Result<(f64, f64)> {
-        self.process.as_ref().context("no host is running")?.memory()
+        self.process()?.memory()
+    }
+
+    /// Its process.
+    pub fn process(&self) -> Result<&Process> {
+        self.process.as_ref().context("no host is running")
     }
 
     /// What it said last.

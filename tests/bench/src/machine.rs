@@ -2,6 +2,9 @@
 
 use std::{fs, process::Command};
 
+use anyhow::{Context, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 /// One line each: processor, cores, kernel, versions.
 pub fn describe() -> Vec<String> {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -28,7 +31,7 @@ fn memory() -> String {
 
 /// The versions that decide, from the lock file this was compiled with.
 fn versions() -> String {
-    const NAMES: [&str; 5] = ["wasmtime", "hyper", "axum", "tokio", "fjall"];
+    const NAMES: [&str; 6] = ["wasmtime", "hyper", "axum", "tokio", "fjall", "tokio-tungstenite"];
     let lock = include_str!("../../../Cargo.lock");
     let version = |name: &str| {
         let start = lock.find(&format!("name = \"{name}\"\nversion = \""))?;
@@ -49,6 +52,15 @@ pub fn pins() -> (Option<String>, Option<String>) {
         2 => (Some("0".to_owned()), Some("1".to_owned())),
         cores => (Some(format!("0-{}", cores - 2)), Some((cores - 1).to_string())),
     }
+}
+
+/// Let this program, and those that it starts from now on, have so many files open.
+pub fn open_files(count: u64) -> Result<()> {
+    let most = getrlimit(Resource::Nofile).maximum;
+    // Only the system's own user gets more than the most; for all others this fails then.
+    let wanted = most.map(|most| most.max(count));
+    let set = setrlimit(Resource::Nofile, Rlimit { current: wanted, maximum: wanted });
+    set.with_context(|| format!("{count} files cannot be open at a time: `ulimit -Hn` is {most:?}"))
 }
 
 #[cfg(test)]

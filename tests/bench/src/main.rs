@@ -1,9 +1,9 @@
 //! Measures plugins beside the same work done natively and beside other hosts.
 //!
 //! ```text
-//! main ─▶ measure::{hello, wasi, tracker, consume, drop, reload, idle, abuse} ─▶ report
+//! main ─▶ measure::{hello, wasi, tracker, consume, drop, reload, idle, fanout, abuse} ─▶ report
 //!            │ house: the host        native: the same work without a plugin
-//!            │ peer: another host     wrk, client: the load
+//!            │ peer: another host     wrk, client, listeners: the load
 //! ```
 //!
 //! Each server is a process of its own; in each round each has its turn, so that a machine that
@@ -16,6 +16,7 @@ use bench::{built, client, fill, house, process};
 use clap::{Parser, Subcommand};
 
 mod canary;
+mod listeners;
 mod machine;
 mod measure;
 mod native;
@@ -65,6 +66,9 @@ enum Command {
     Canary(canary::Arguments),
     /// Send events for long while plugins are replaced, and watch the host's memory.
     Soak(soak::Arguments),
+    /// Connect websockets and publish to them.
+    #[command(hide = true)]
+    Listeners(listeners::Arguments),
     /// Run one of the native programs.
     #[command(subcommand, hide = true)]
     Native(native::Native),
@@ -91,6 +95,7 @@ async fn main() -> Result<()> {
         Some(Command::Replay(arguments)) => replay::run(arguments).await,
         Some(Command::Canary(arguments)) => canary::run(arguments).await,
         Some(Command::Soak(arguments)) => soak::run(arguments).await,
+        Some(Command::Listeners(arguments)) => listeners::run(&arguments),
         Some(Command::Native(native)) => native.run().await,
         Some(Command::Fill { data, topic, messages }) => {
             fill::fill(&data, &[&topic], messages).await

@@ -15,6 +15,9 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a program may take until it is ready: thousands of plugins are tried before that.
 const START: Duration = Duration::from_secs(900);
 
+/// In which Linux tells times to programs, whatever its own clock does.
+const TICKS: f64 = 100.0;
+
 /// A command that runs on these processors only.
 pub fn pinned(program: &OsStr, processors: Option<&str>) -> Command {
     let Some(processors) = processors else { return Command::new(program) };
@@ -66,6 +69,12 @@ impl Process {
         Ok((mib("VmRSS")?, mib("RssAnon")?))
     }
 
+    /// The processor time that all its threads have had, in seconds.
+    pub fn processor_time(&self) -> Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        processor_time(&stat).with_context(|| format!("no times in {stat}"))
+    }
+
     /// The end that nobody is warned of.
     pub fn kill(&mut self) {
         // A program that has ended already is what was wanted.
@@ -95,9 +104,27 @@ impl Drop for Process {
     }
 }
 
+/// The time in user and in kernel mode that `/proc/PID/stat` tells, in seconds.
+fn processor_time(stat: &str) -> Option<f64> {
+    // The name of the program may have spaces and brackets; what follows it has none.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<f64>().ok();
+    Some((ticks()? + ticks()?) / TICKS)
+}
+
 /// The end of a log.
 pub fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(30)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_name_of_a_program_hides_no_times() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 9 0 0 0 250 50 0 0 20 0 1 0 5 0 0";
+        assert_eq!(super::processor_time(stat), Some(3.0));
+        assert_eq!(super::processor_time("7 (a) S 1"), None);
+    }
 }

@@ -12,17 +12,19 @@ use crate::{
 mod abuse;
 mod consume;
 mod drop;
+mod fanout;
 mod hello;
 mod idle;
 mod reload;
 mod topics;
 mod tracker;
 mod wasi;
+mod websockets;
 
 use topics::Kind;
 
 /// Every name, in the order of the report.
-pub const NAMES: [&str; 40] = [
+pub const NAMES: [&str; 42] = [
     "http-hello",
     "http-hello-browser",
     "http-hello-plain",
@@ -37,6 +39,8 @@ pub const NAMES: [&str; 40] = [
     "reload-under-load",
     "idle-plugins",
     "idle-plugins-sleeping",
+    "websocket-fanout",
+    "websocket-idle",
     "kafka-tracker-durable",
     "kafka-counters-consumer",
     "kafka-relay-exactly-once",
@@ -98,6 +102,8 @@ impl Bench {
             "reload-under-load" => reload::tracker(self, name).await,
             "idle-plugins" => idle::used(self, name).await,
             "idle-plugins-sleeping" => idle::sleeping(self, name).await,
+            "websocket-fanout" => fanout::websockets(self, name).await,
+            "websocket-idle" => websockets::idle(self, name).await,
             "kafka-tracker-durable" => tracker::durable(self, name, Kind::Kafka).await,
             "kafka-counters-consumer" => consume::counters(self, name, Kind::Kafka).await,
             "kafka-relay-exactly-once" => consume::relay(self, name, Kind::Kafka).await,
@@ -113,8 +119,13 @@ impl Bench {
         machine::pins().0.filter(|_| self.pinned)
     }
 
+    /// The processor of the load.
+    fn load_pin(&self) -> Option<String> {
+        machine::pins().1.filter(|_| self.pinned)
+    }
+
     fn wrk(&self, connections: u32) -> Result<Wrk> {
-        Wrk::new(machine::pins().1.filter(|_| self.pinned), connections)
+        Wrk::new(self.load_pin(), connections)
     }
 
     /// Give each server its turn in each round, after one turn each to warm up.

@@ -14,6 +14,7 @@ use trellis::backends::log::{Log, Settings, embedded::Embedded};
 use crate::house::log_directory;
 
 mod counters;
+mod fanout;
 mod hello;
 mod kafka;
 mod reading;
@@ -26,6 +27,12 @@ mod tracker;
 pub enum Native {
     /// Answers `Hello, world!`.
     Hello {
+        /// Where to write the address once it listens.
+        #[arg(long)]
+        ports_file: PathBuf,
+    },
+    /// Publishes frames to websockets.
+    Fanout {
         /// Where to write the address once it listens.
         #[arg(long)]
         ports_file: PathBuf,
@@ -74,6 +81,7 @@ impl Native {
             Self::Hello { ports_file } => {
                 Ok(axum::serve(listen(&ports_file).await?, hello::router()).await?)
             }
+            Self::Fanout { ports_file } => fanout::serve(&ports_file).await,
             Self::Tracker { ports_file, place } => {
                 let store = match &place.broker {
                     Some(broker) => tracker::Store::Kafka(kafka::Writer::new(broker)?),
@@ -117,13 +125,18 @@ async fn open(data: &Path) -> Result<Embedded> {
     Ok(Embedded::open(Settings::default(), &log_directory(data)).await?)
 }
 
-/// Listen on a free port and say which; answers leave at once, as the host's do.
-async fn listen(ports_file: &Path) -> Result<TapIo<TcpListener, fn(&mut TcpStream)>> {
+/// Listen on a free port and say which.
+async fn bind(ports_file: &Path) -> Result<TcpListener> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let unfinished = ports_file.with_extension("new");
     std::fs::write(&unfinished, listener.local_addr()?.to_string())?;
     std::fs::rename(&unfinished, ports_file)?;
-    Ok(listener.tap_io(|stream| {
+    Ok(listener)
+}
+
+/// The same; answers leave at once, as the host's do.
+async fn listen(ports_file: &Path) -> Result<TapIo<TcpListener, fn(&mut TcpStream)>> {
+    Ok(bind(ports_file).await?.tap_io(|stream| {
         // Without it the answer comes a little later, that is all.
         let _ = stream.set_nodelay(true);
     }))

@@ -9,7 +9,7 @@ use crate::process::{Process, pinned};
 
 /// A native server that listens.
 pub struct Server {
-    _process: Process,
+    process: Process,
     _dir: TempDir,
     address: String,
 }
@@ -23,7 +23,17 @@ impl Server {
         command.args(["native", name, "--ports-file"]).arg(&ports).args(arguments);
         let mut process = Process::start(command, &log)?;
         let address = process.until_written(&ports, &log).await?;
-        Ok(Self { _process: process, _dir: dir, address })
+        Ok(Self { process, _dir: dir, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        &self.process
     }
 
     /// Where a path is served.
