@@ -71,8 +71,7 @@ impl Process {
 
     /// The processor time that all its threads have had, in seconds.
     pub fn processor_time(&self) -> Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        processor_time(&stat).with_context(|| format!("no times in {stat}"))
+        processor_time(self.child.id())
     }
 
     /// The end that nobody is warned of.
@@ -104,8 +103,14 @@ impl Drop for Process {
     }
 }
 
+/// The processor time that all threads of a process have had, in seconds.
+pub fn processor_time(pid: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    both_times(&stat).with_context(|| format!("no times in {stat}"))
+}
+
 /// The time in user and in kernel mode that `/proc/PID/stat` tells, in seconds.
-fn processor_time(stat: &str) -> Option<f64> {
+fn both_times(stat: &str) -> Option<f64> {
     // The name of the program may have spaces and brackets; what follows it has none.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
     let mut ticks = || fields.next()?.parse::<f64>().ok();
@@ -124,7 +129,7 @@ mod tests {
     #[test]
     fn the_name_of_a_program_hides_no_times() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 9 0 0 0 250 50 0 0 20 0 1 0 5 0 0";
-        assert_eq!(super::processor_time(stat), Some(3.0));
-        assert_eq!(super::processor_time("7 (a) S 1"), None);
+        assert_eq!(super::both_times(stat), Some(3.0));
+        assert_eq!(super::both_times("7 (a) S 1"), None);
     }
 }

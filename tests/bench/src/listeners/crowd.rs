@@ -71,7 +71,7 @@ impl Crowd {
         let waker = Waker::new(poll.registry(), WAKER)?;
         let mut sockets = Vec::new();
         for index in 0..arguments.count {
-            let mut socket = Socket::connect(arguments.to, &arguments.listen, index)
+            let mut socket = Socket::connect(arguments.to, &arguments.listen)
                 .with_context(|| format!("listener {index}"))?;
             let token = Token(sockets.len());
             poll.registry().register(socket.stream(), token, Interest::READABLE)?;

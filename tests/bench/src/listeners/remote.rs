@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{Order, Outcome};
-use crate::process::{pinned, tail};
+use crate::process::{pinned, processor_time, tail};
 
 /// The path of the websockets of the plugin `bench-fanout`; native servers take any.
 pub const LISTEN: &str = "/bench-fanout/listen";
@@ -20,7 +20,7 @@ pub const PUBLISH: &str = "/bench-fanout/publish";
 /// Listeners that are connected, until this is dropped.
 pub struct Listeners {
     count: u32,
-    _child: Child,
+    child: Child,
     orders: ChildStdin,
     outcomes: Lines<BufReader<ChildStdout>>,
     log: PathBuf,
@@ -43,7 +43,7 @@ impl Listeners {
         let orders = child.stdin.take().context("the input is a pipe")?;
         let outcomes = child.stdout.take().context("the output is a pipe")?;
         let outcomes = BufReader::new(outcomes).lines();
-        let mut listeners = Self { count, _child: child, orders, outcomes, log, _dir: dir };
+        let mut listeners = Self { count, child, orders, outcomes, log, _dir: dir };
         listeners.line().await?;
         Ok(listeners)
     }
@@ -51,6 +51,11 @@ impl Listeners {
     /// How many listen.
     pub fn count(&self) -> u32 {
         self.count
+    }
+
+    /// The processor time that they have had, in seconds; they are one thread.
+    pub fn processor_time(&self) -> Result<f64> {
+        processor_time(self.child.id().context("the listeners ended")?)
     }
 
     /// Publish as ordered, and wait until all have everything.

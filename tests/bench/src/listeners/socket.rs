@@ -2,17 +2,13 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::SocketAddr,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use mio::net::TcpStream;
-use socket2::{Domain, Socket as Unconnected, Type};
 
 use super::frames::{BINARY, CLOSE, Frame, Frames, PING, PONG, short};
-
-/// Sockets of one source address: fewer than a system has ports for them.
-const OF_ADDRESS: u32 = 10_000;
 
 /// A websocket that listens.
 pub struct Socket {
@@ -31,16 +27,9 @@ pub struct Heard {
 }
 
 impl Socket {
-    /// Connect the listener with this index, and wait until it is let in.
-    pub fn connect(to: SocketAddr, path: &str, index: u32) -> Result<Self> {
-        let socket = Unconnected::new(Domain::for_address(to), Type::STREAM, None)?;
-        if to.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
-            // All of 127.0.0.0/8 are addresses of this machine.
-            let last = 1 + u8::try_from(index / OF_ADDRESS).context("too many listeners")?;
-            socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into())?;
-        }
-        socket.connect(&to.into()).context("a listener cannot connect")?;
-        let mut stream = std::net::TcpStream::from(socket);
+    /// Connect, and wait until it is let in.
+    pub fn connect(to: SocketAddr, path: &str) -> Result<Self> {
+        let mut stream = std::net::TcpStream::connect(to)?;
         stream.set_nodelay(true)?;
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: upgrade\r\nupgrade: websocket\r\n\

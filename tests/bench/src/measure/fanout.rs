@@ -45,6 +45,8 @@ struct Run {
     cpu_us: f64,
     /// To the last listener.
     p99_ms: f64,
+    /// How much of one processor the listeners took, in per cent: at 100 it is they who are slow.
+    load: f64,
 }
 
 /// The runs of the plugin and of native code.
@@ -115,12 +117,19 @@ async fn alternate(
 
 impl Side<'_> {
     async fn run(&mut self, order: &Order) -> Result<Run> {
-        let before = self.process.processor_time()?;
+        let times = |side: &Self| {
+            anyhow::Ok((side.process.processor_time()?, side.listeners.processor_time()?))
+        };
+        let before = times(self)?;
         let outcome = self.listeners.run(order).await?;
-        let cpu_us = (self.process.processor_time()? - before) * 1e6;
+        let after = times(self)?;
         let deliveries = outcome.frames as f64 * f64::from(self.listeners.count());
-        let rate = deliveries / outcome.seconds;
-        Ok(Run { rate, cpu_us: cpu_us / deliveries, p99_ms: outcome.p99_ms })
+        Ok(Run {
+            rate: deliveries / outcome.seconds,
+            cpu_us: (after.0 - before.0) * 1e6 / deliveries,
+            p99_ms: outcome.p99_ms,
+            load: (after.1 - before.1) * 100.0 / outcome.seconds,
+        })
     }
 }
 
@@ -137,16 +146,25 @@ impl Runs {
 /// Deliveries a second, and what one takes of the server's processors.
 fn rates(name: &str, runs: &Runs, how: &str, aim: f64) -> [Row; 2] {
     let mut rate = runs.row(name, "/s", |run| run.rate);
-    rate.note = format!("{how} · {SIZE} bytes · aim {:.1} M/s · {}", aim / 1e6, rate.note);
+    let load = middle(&runs.plugin, |run| run.load);
+    rate.note = format!(
+        "{how} · aim {:.1} M/s · listeners {load:.0} % of a processor · {}",
+        aim / 1e6,
+        rate.note
+    );
     let mut cpu = runs.row(&format!("{name}-cpu"), "µs", |run| run.cpu_us);
     cpu.note = format!("of the server's processors, a delivery · {}", cpu.note);
     cpu.less_is_better = true;
     [rate, cpu]
 }
 
+fn middle(runs: &[Run], of: fn(&Run) -> f64) -> f64 {
+    median(&runs.iter().map(of).collect::<Vec<_>>())
+}
+
 fn latency(name: &str, runs: &Runs) -> Row {
     let row = runs.row(name, "ms", |run| run.p99_ms);
-    let rate = median(&runs.plugin.iter().map(|run| run.rate).collect::<Vec<_>>());
+    let rate = middle(&runs.plugin, |run| run.rate);
     Row {
         less_is_better: true,
         against: Against::Limit(LIMIT_MS),
@@ -164,7 +182,7 @@ mod tests {
 
     #[test]
     fn less_time_is_better_and_more_deliveries_are() {
-        let run = |rate, cpu_us, p99_ms| Run { rate, cpu_us, p99_ms };
+        let run = |rate, cpu_us, p99_ms| Run { rate, cpu_us, p99_ms, load: 50.0 };
         let plugin = vec![run(300.0, 2.0, 10.0), run(100.0, 4.0, 8.0), run(200.0, 3.0, 9.0)];
         let runs = Runs { plugin, native: vec![run(100.0, 6.0, 30.0)] };
         let [rate, cpu] = rates("a", &runs, "so", 1e6);
