@@ -133,7 +133,7 @@ macro_rules! connection {
             impl $crate::bindings::streaming::exports::trellis::streaming::connection_handler::Guest
                 for Handler
             {
-                fn open(request: Request) -> Result<Accepted, Refused> {
+                fn open(request: Request) -> ::std::result::Result<Accepted, Refused> {
                     <$plugin as Connections>::open(request)
                 }
                 fn events(batch: Vec<Event>) {

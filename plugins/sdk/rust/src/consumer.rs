@@ -35,8 +35,10 @@ macro_rules! consumer {
             impl bindings::exports::trellis::kafka::packed_consumer::Guest for Consumer {
                 fn handle(
                     batch: Vec<u8>,
-                ) -> Result<(), bindings::exports::trellis::kafka::packed_consumer::Failure>
-                {
+                ) -> ::std::result::Result<
+                    (),
+                    bindings::exports::trellis::kafka::packed_consumer::Failure,
+                > {
                     $crate::consumer::run(&batch, $handle)
                 }
             }
