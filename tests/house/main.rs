@@ -6,7 +6,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
+mod browser;
 mod cache;
+mod chat;
 mod check;
 mod command;
 mod conformance;
@@ -18,6 +20,7 @@ mod faults;
 mod foreign;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod live;
 mod metrics;
 mod nodes;
 mod operators;
@@ -30,3 +33,4 @@ mod support;
 mod traces;
 mod versions;
 mod walk;
+mod websocket;

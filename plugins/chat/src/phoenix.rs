@@ -86,6 +86,12 @@ pub fn close(join_ref: &Ref, topic: &str) -> String {
     json!([join_ref, join_ref, topic, "phx_close", {}]).to_string()
 }
 
+/// Tells a client that what it sent is no frame. Nobody knows which topic it was for, so this is in
+/// the one of heartbeats.
+pub fn no_frame() -> String {
+    json!([null, null, "phoenix", "phx_error", {"reason": "no_frame"}]).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

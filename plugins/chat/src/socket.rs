@@ -67,8 +67,7 @@ impl Turn<'_> {
 /// Handle a text message of a client. Whatever it is, this returns.
 pub fn message(world: &mut dyn World, connection: Connection, session: &mut Session, text: &str) {
     let Some(frame) = Frame::read(text) else {
-        // Nobody knows what its answer would be called.
-        return;
+        return no_frame(world, connection, session);
     };
     let now = world.now_ms();
     let weight = weight(&frame);
@@ -80,6 +79,14 @@ pub fn message(world: &mut dyn World, connection: Connection, session: &mut Sess
         return moderation::turn_out(turn.world, connection, turn.session, &ban);
     }
     handle(turn);
+}
+
+/// Handle what is no frame. It counts as one, and what is too much is not answered.
+pub fn no_frame(world: &mut dyn World, connection: Connection, session: &mut Session) {
+    let now = world.now_ms();
+    if FRAMES.take(&mut session.frames_full_ms, now, 1).is_ok() {
+        world.send(connection, phoenix::no_frame());
+    }
 }
 
 /// How many frames a frame counts for.

@@ -51,7 +51,9 @@ impl Connections for Chat {
                     socket::message(&mut live, connection, &mut session, &text);
                 }
                 // Binary frames carry payloads that nothing in a chat is made of.
-                What::Message(Frame::Binary(_)) => {}
+                What::Message(Frame::Binary(_)) => {
+                    socket::no_frame(&mut live, connection, &mut session);
+                }
                 What::Closed(_) => {
                     socket::closed(&mut live, connection, &mut session);
                     continue;
