@@ -2,6 +2,7 @@
 //! `contract.rs` the tests that every implementation must pass, and each further file or folder
 //! one implementation. A backend knows nothing of WebAssembly; what it hands out is bytes.
 
+pub mod blobs;
 pub mod cache;
 pub mod channels;
 pub mod keyvalue;
@@ -25,6 +26,8 @@ pub struct Backends {
     pub keyvalue: Arc<dyn keyvalue::KeyValue>,
     /// Each plugin's values that may be forgotten.
     pub cache: Arc<dyn cache::Caches>,
+    /// Each plugin's blobs.
+    pub blobs: Arc<dyn blobs::Blobs>,
     /// Each plugin's channels and connections.
     pub channels: Arc<channels::Hub>,
 }
@@ -43,6 +46,8 @@ pub struct Settings {
     pub postgres: postgres::Settings,
     /// `[cache]`
     pub cache: cache::Settings,
+    /// `[blobs]`
+    pub blobs: blobs::Settings,
     /// `[channels]`
     pub channels: channels::Settings,
 }
@@ -78,8 +83,9 @@ impl Backends {
         let sql = open_sql(settings, server.as_ref(), data)?;
         let keyvalue = open_keyvalue(settings, server.as_ref(), data).await?;
         let cache = open_cache(&settings.cache).await?;
+        let blobs = open_blobs(&settings.blobs, data).await?;
         let channels = Arc::new(channels::Hub::new(settings.channels.clone()));
-        Ok(Self { log, sql, keyvalue, cache, channels })
+        Ok(Self { log, sql, keyvalue, cache, blobs, channels })
     }
 }
 
@@ -156,4 +162,13 @@ async fn open_cache(settings: &cache::Settings) -> anyhow::Result<Arc<dyn cache:
             Arc::new(opened.context(Unusable("cache.redis"))?)
         }
     })
+}
+
+async fn open_blobs(
+    settings: &blobs::Settings,
+    data: &Path,
+) -> anyhow::Result<Arc<dyn blobs::Blobs>> {
+    let (most, directory) = (settings.max_bytes.0, data.join("blobs"));
+    let opening = tokio::task::spawn_blocking(move || blobs::files::Files::open(&directory, most));
+    Ok(Arc::new(opening.await?.context("cannot open the directory of the blobs")?))
 }

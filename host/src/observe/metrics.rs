@@ -157,6 +157,18 @@ pub const NAMES: &[(&str, Kind, &str)] = &[
         Counter,
         "Connections that were too slow for their channel, by plugin.",
     ),
+    (
+        "trellis_blobs_bytes",
+        Gauge,
+        "What the blobs of a plugin count against its bound, by plugin.",
+    ),
+    ("trellis_blobs_read_bytes_total", Counter, "Bytes of blobs that were read, by plugin."),
+    ("trellis_blobs_written_bytes_total", Counter, "Bytes of blobs that were written, by plugin."),
+    (
+        "trellis_blobs_errors_total",
+        Counter,
+        "Calls that failed because blobs could not be read or written, by plugin.",
+    ),
     ("trellis_kafka_queue_records", Gauge, "Records on their way to the cluster, by client."),
     (
         "trellis_kafka_queue_bytes",

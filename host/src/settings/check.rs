@@ -27,6 +27,8 @@ const SHORTEST_BEAT: Millis = Millis(100);
 const SMALLEST_DATABASE: Bytes = Bytes(1 << 20);
 /// A cache takes a few of the largest values.
 const SMALLEST_CACHE: Bytes = Bytes(4 << 20);
+/// A blob takes a few thousand bytes, however small it is.
+const SMALLEST_BLOBS: Bytes = Bytes(1 << 20);
 /// A head is a path and some fields.
 const SMALLEST_HEAD: Bytes = Bytes(1 << 10);
 
@@ -131,6 +133,11 @@ fn check_backends(backends: &backends::Settings) -> Outcome {
         at("sql", "max-bytes"),
         backends.sql.max_bytes,
         SMALLEST_DATABASE..=Bytes(1 << 47),
+    )?;
+    check_range(
+        at("blobs", "max-bytes"),
+        backends.blobs.max_bytes,
+        SMALLEST_BLOBS..=Bytes(1 << 56),
     )?;
     check_range(
         at("cache", "max-bytes"),

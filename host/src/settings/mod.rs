@@ -48,7 +48,7 @@ pub struct Settings {
     pub versions: versions::Settings,
     /// `[connections]`
     pub connections: connection::Settings,
-    /// `[log]`, `[sql]`, `[keyvalue]`, `[cache]`, `[channels]` and `[postgres]`
+    /// `[log]`, `[sql]`, `[keyvalue]`, `[cache]`, `[blobs]`, `[channels]` and `[postgres]`
     #[serde(flatten)]
     pub backends: backends::Settings,
     /// `[observe]`
@@ -73,6 +73,7 @@ const TABLES: &[&str] = &[
     "sql",
     "keyvalue",
     "cache",
+    "blobs",
     "channels",
     "postgres",
     "observe",
@@ -143,6 +144,7 @@ impl<'de> Visitor<'de> for Tables {
                 "keyvalue" => settings.backends.keyvalue = map.next_value()?,
                 "postgres" => settings.backends.postgres = map.next_value()?,
                 "cache" => settings.backends.cache = map.next_value()?,
+                "blobs" => settings.backends.blobs = map.next_value()?,
                 "admin" => settings.admin = map.next_value()?,
                 "nodes" => settings.nodes = map.next_value()?,
                 "runtime" => settings.runtime = map.next_value()?,

@@ -6,6 +6,7 @@ use super::super::{delivery::store, handler::Fault};
 use crate::{
     backends::{
         Backends,
+        blobs::files,
         cache::embedded as cache,
         channels,
         keyvalue::embedded as keyvalue,
@@ -24,6 +25,8 @@ async fn open(directory: &Path) -> capabilities::sql::Instance {
         sql: Arc::new(sqlite::Sqlite::open(Default::default(), &directory.join("sql")).unwrap()),
         keyvalue: Arc::new(keyvalue::Embedded::open(&directory.join("keyvalue")).unwrap()),
         cache: Arc::new(cache::Embedded::new(&Default::default())),
+        blobs: Arc::new(files::Files::open(&directory.join("blobs"), 0).unwrap()),
+        channels: Arc::new(channels::Hub::new(Default::default())),
     };
     let sql = Sql::open(Default::default(), &backends).await.unwrap();
     let plugin = Plugin { name: "counters".into(), generation: 1, config: Default::default() };
