@@ -20,6 +20,7 @@ use wasmtime::component::Linker;
 
 use crate::backends::Backends;
 
+pub mod blobs;
 pub mod cache;
 pub mod channels;
 pub mod config;
@@ -270,5 +271,6 @@ capabilities! {
     sql: sql::Sql,
     keyvalue: keyvalue::KeyValue,
     cache: cache::Cache,
+    blobs: blobs::Blobs,
     channels: channels::Channels,
 }

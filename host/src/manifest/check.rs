@@ -7,7 +7,10 @@ use super::{
     problem::{self, Fault, Step},
     route::Pattern,
 };
-use crate::backends::log::{self, TopicSettings};
+use crate::backends::{
+    blobs::Container,
+    log::{self, TopicSettings},
+};
 
 /// The largest batch in records.
 const MAX_MESSAGES: u64 = 10_000;
@@ -36,6 +39,7 @@ pub fn check(manifest: &Manifest) -> Outcome {
     check_routes(manifest)?;
     check_connect(manifest)?;
     check_channels(manifest)?;
+    check_blobs(manifest)?;
     if let Some(limit) = manifest.http.as_ref().and_then(|http| http.rate_limit) {
         check_rate_limit(limit)?;
     }
@@ -113,6 +117,23 @@ fn check_channels(manifest: &Manifest) -> Outcome {
         check_range(inside("keep"), rule.keep.0, 0..=MAX_TIME)?;
     }
     Ok(())
+}
+
+fn check_blobs(manifest: &Manifest) -> Outcome {
+    let Some(blobs) = &manifest.needs.blobs else { return Ok(()) };
+    let at = |key: &str| [Step::from("needs"), "blobs".into(), key.into()];
+    if blobs.containers.is_empty() {
+        let hint = "name one, as in `containers = [\"files\"]`";
+        return Err(Fault::new(at("containers"), "`containers` names no container", hint));
+    }
+    for (index, name) in blobs.containers.iter().enumerate() {
+        if Container::new(name).is_err() {
+            let path = [Step::from("needs"), "blobs".into(), "containers".into(), index.into()];
+            let hint = "use 1 to 63 of `a-z`, `0-9` and `-`, starting with a letter";
+            return Err(Fault::new(path, format!("`{name}` is no name for a container"), hint));
+        }
+    }
+    check_range(at("max-bytes"), blobs.max_bytes.0, 1..=MAX_NUMBER)
 }
 
 /// Whether a limit makes sense. It stands under `[http]` in manifests and settings alike.

@@ -410,3 +410,24 @@ fn a_rate_limit_lets_somebody_in() {
     hint: make it at least 1
     "#);
 }
+
+#[test]
+fn a_container_has_a_name_that_is_one_and_there_is_one() {
+    let text = "name = \"hits\"\n[needs.blobs]\ncontainers = [\"tracks\", \"../x\"]\n";
+    insta::assert_snapshot!(explain(text), @r#"
+    `../x` is no name for a container
+      --> plugins/hits/plugin.toml:3:25
+       |
+     3 | containers = ["tracks", "../x"]
+       |                         ^^^^^^
+    hint: use 1 to 63 of `a-z`, `0-9` and `-`, starting with a letter
+    "#);
+    insta::assert_snapshot!(explain("name = \"hits\"\n[needs.blobs]\n"), @r#"
+    `containers` names no container
+      --> plugins/hits/plugin.toml:2:1
+       |
+     2 | [needs.blobs]
+       | ^^^^^^^^^^^^^
+    hint: name one, as in `containers = ["files"]`
+    "#);
+}

@@ -31,6 +31,8 @@ async fn ticking(concurrency: u32) -> (Arc<Runtime>, Arc<Instances>) {
         sql: None,
         keyvalue: None,
         cache: None,
+        blobs: None,
+        channels: None,
     };
     let limits = Limits {
         memory: 1 << 20,
