@@ -18,7 +18,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use super::{door::Handover, stream::Stream};
+use super::{blob::Pieces, door::Handover, stream::Stream};
 use crate::runtime::exports::http::BodyError;
 
 /// The body of a response.
@@ -31,6 +31,8 @@ pub enum Body {
     Frames(Frames),
     /// A connection that takes the socket: there is no other request on it.
     Handover(Box<dyn Handover>),
+    /// A blob that is read while the client reads.
+    Blob(Box<Pieces>),
 }
 
 /// The body of a connection that is the answer to a request. It never fails: it ends.
@@ -51,7 +53,7 @@ impl Body {
     pub fn length(&self) -> usize {
         match self {
             Self::Whole(bytes) => bytes.as_ref().map_or(0, Bytes::len),
-            Self::Stream(_) | Self::Frames(_) | Self::Handover(_) => 0,
+            _ => 0,
         }
     }
 }
@@ -76,6 +78,7 @@ impl http_body::Body for Body {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Stream(stream) => stream.poll_frame(cx),
+            Self::Blob(pieces) => pieces.poll_frame(cx),
             Self::Frames(frames) => {
                 let frame = ready!(frames.as_mut().poll_frame(cx));
                 Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
@@ -89,6 +92,7 @@ impl http_body::Body for Body {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
             Self::Stream(_) | Self::Frames(_) | Self::Handover(_) => false,
+            Self::Blob(pieces) => pieces.is_end(),
         }
     }
 
@@ -96,6 +100,7 @@ impl http_body::Body for Body {
         match self {
             Self::Whole(_) => SizeHint::with_exact(self.length() as u64),
             Self::Stream(_) | Self::Frames(_) | Self::Handover(_) => SizeHint::default(),
+            Self::Blob(pieces) => pieces.size_hint(),
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::{
 
 mod answer;
 mod bare;
+mod blob;
 mod body;
 mod client;
 mod connection;

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use tracing::field::display;
 
 use super::{
-    Settings, answer,
+    Settings, answer, blob,
     body::{self, Body, Limited, Problem, Room, Share},
     client::{Client, Id, Peer},
     connection::{Busy, Pulse},
@@ -354,13 +354,29 @@ async fn ask(
     let outcome = outcome.map_err(|error| failed(&binding.generation, exchange, &error))?;
     let ahead = lease.state().own.produce.as_mut().map(|producer| producer.take_ahead());
     let deadline = lease.deadline();
+    let blobs = lease.state().own.blobs.clone();
     drop(lease);
     let outcome = outcome.and_then(|response| within(response, binding.max_response));
     let answer = outcome.map_err(|problem| unfit(&binding.generation, exchange, &problem))?;
-    match ahead.filter(|ahead| !ahead.is_durable()) {
-        Some(ahead) => settle(ahead, deadline, exchange, binding).await.map(|()| answer),
-        None => Ok(answer),
+    if let Some(ahead) = ahead.filter(|ahead| !ahead.is_durable()) {
+        settle(ahead, deadline, exchange, binding).await?;
     }
+    if !blob::is_named(&answer) {
+        return Ok(answer);
+    }
+    let origin = blob::Origin {
+        parts: &exchange.parts,
+        id: exchange.id,
+        generation: &binding.generation,
+        patience: deadline.saturating_duration_since(Instant::now()),
+        busy: &mut exchange.busy,
+    };
+    // Boxed: most answers have none.
+    let filled = Box::pin(blob::fill(answer, blobs, origin)).await;
+    filled.map_err(|problem| match problem {
+        blob::Problem::Unfit(problem) => unfit(&binding.generation, exchange, &problem),
+        blob::Problem::Refused(refusal) => refusal,
+    })
 }
 
 /// Hold an answer back until what was sent ahead of it is durable.
