@@ -21,6 +21,7 @@ pub mod imports {
                 import trellis:kafka/packed-producer@0.1.0;
                 import trellis:storage/sql@0.1.0;
                 import trellis:storage/cache@0.1.0;
+                import trellis:storage/blobs@0.1.0;
                 import trellis:plugin/metrics@0.1.0;
                 import trellis:plugin/geoip@0.1.0;
                 import wasi:keyvalue/store@0.2.0-draft2;

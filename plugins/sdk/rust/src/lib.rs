@@ -25,6 +25,7 @@
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod blobs;
 pub mod cache;
 pub mod channels;
 pub mod config;

@@ -52,6 +52,13 @@ impl Response {
         Ok(Self::bytes("application/json", serde_json::to_vec(value)?))
     }
 
+    /// 200 with a blob of the plugin's own, which the host sends: with its content type, and to
+    /// clients that ask for a range or have it already, with 206 or 304. Where there is none the
+    /// client gets 404. The container is one of `[needs.blobs]`.
+    pub fn blob(container: &str, key: &str) -> Self {
+        Self::new(200).with_header("x-trellis-blob", [container, "/", key].concat())
+    }
+
     /// With another status, 200 to 599.
     pub fn with_status(mut self, status: u16) -> Self {
         patch(&mut self.head, STATUS_AT, &status.to_le_bytes());
