@@ -11,6 +11,7 @@ const ELSEWHERE: &[&str] = &[
     "trellis_cache_",
     "trellis_connection",
     "trellis_channel",
+    "trellis_blobs_",
     "trellis_trace_",
 ];
 

@@ -32,7 +32,6 @@ async fn ticking(concurrency: u32) -> (Arc<Runtime>, Arc<Instances>) {
         keyvalue: None,
         cache: None,
         blobs: None,
-        channels: None,
     };
     let limits = Limits {
         memory: 1 << 20,

@@ -107,16 +107,16 @@ fn answer(request: http::Request<'_>) -> http::Result {
     Ok(match (first.as_str(), request.param("number")) {
         ("post", _) => {
             for line in String::from_utf8_lossy(request.body()).lines() {
-                channels::publish(&room, line)?;
+                channels::publish(room, line)?;
             }
             Response::text("said")
         }
         ("who", _) => {
-            let who = presence::who(&room).into_iter();
+            let who = presence::who(room).into_iter();
             Response::text(who.map(|who| who.key + "=" + &who.meta).collect::<Vec<_>>().join(" "))
         }
-        ("recent", _) => Response::text(texts(channels::recent(&room, 1000))),
-        ("stats", _) => Response::text(channels::listeners(&room).to_string()),
+        ("recent", _) => Response::text(texts(channels::recent(room, 1000))),
+        ("stats", _) => Response::text(channels::listeners(room).to_string()),
         (_, None) => {
             let room = request.query_value("room").unwrap_or_default();
             let number = mailbox::open(&format!("{room}/mail"), Duration::from_secs(1))?;
