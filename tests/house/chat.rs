@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -173,29 +173,37 @@ async fn the_stock_client_of_phoenix_finds_everything_over_both_transports() {
     assert!(!said.contains("FAIL") && !said.contains("skip"), "{said}");
 }
 
+/// How many messages somebody has sent, and whether that is all.
+#[derive(Debug, Default)]
+struct Sent {
+    count: AtomicU64,
+    is_all: AtomicBool,
+}
+
 /// Send numbers until told to stop, and hear until everything of everybody was heard. What was
 /// heard, in order: who said it, and which number.
 async fn talk(
     guest: &mut Guest,
     done: &AtomicBool,
-    sent: &[Mutex<u64>; 2],
+    sent: &[Sent; 2],
     me: usize,
 ) -> Vec<(String, u64)> {
     let mut clock = tokio::time::interval(PACE);
     let (mut heard, mut waiting) = (Vec::new(), HashMap::new());
     loop {
         let talks = !done.load(Ordering::Relaxed);
-        let all = || sent.iter().map(|sent| *sent.lock().unwrap()).sum::<u64>();
-        if !talks && heard.len() as u64 == all() && waiting.is_empty() {
+        sent[me].is_all.fetch_or(!talks, Ordering::Relaxed);
+        let is_all = sent.iter().all(|sent| sent.is_all.load(Ordering::Relaxed));
+        let all = sent.iter().map(|sent| sent.count.load(Ordering::Relaxed)).sum::<u64>();
+        if is_all && heard.len() as u64 == all && waiting.is_empty() {
             return heard;
         }
         tokio::select! {
             _ = clock.tick() => if talks {
-                let number = *sent[me].lock().unwrap();
+                let number = sent[me].count.fetch_add(1, Ordering::Relaxed);
                 let message = json!({"user": guest.name, "body": number.to_string()});
                 let reference = guest.push(LOBBY, "new:msg", message).await;
                 waiting.insert(reference, number);
-                *sent[me].lock().unwrap() += 1;
             },
             frame = guest.socket.next() => match frame[3].as_str() {
                 Some("new:msg") => {
@@ -217,7 +225,7 @@ async fn talk(
 async fn the_chat_is_replaced_many_times_and_all_is_heard_once_and_in_order() {
     let host = host().await;
     let (mut ada, mut bob) = (Guest::join(&host, "ada").await, Guest::join(&host, "bob").await);
-    let (done, sent) = (AtomicBool::new(false), [Mutex::new(0), Mutex::new(0)]);
+    let (done, sent) = (AtomicBool::new(false), [Sent::default(), Sent::default()]);
     let original = fs::read(component("chat")).unwrap();
     let swaps = async {
         for number in 1..=SWAPS {
@@ -239,7 +247,7 @@ async fn the_chat_is_replaced_many_times_and_all_is_heard_once_and_in_order() {
     assert_eq!(ada_heard, bob_heard, "a room has one order");
     for (name, sent) in ["ada", "bob"].iter().zip(sent) {
         let heard = ada_heard.iter().filter(|(user, _)| user == name).map(|(_, number)| *number);
-        let sent = sent.into_inner().unwrap();
+        let sent = sent.count.into_inner();
         assert!(sent > SWAPS, "only {sent} messages beside {SWAPS} swaps");
         assert!(heard.eq(0..sent), "{ada_heard:?}");
     }

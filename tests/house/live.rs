@@ -27,8 +27,6 @@ const PLUGINS: &[&str] = &["tracker", "enricher", "live"];
 const SOCKET: &str = "/kafidx/socket";
 /// How often the view is replaced while events flow.
 const SWAPS: u64 = 20;
-/// Clients that send meanwhile.
-const CLIENTS: usize = 2;
 
 /// Send an event with a number.
 async fn send(host: &Host, kind: &str, number: u64) {
@@ -228,13 +226,18 @@ async fn the_view_is_replaced_many_times_under_load_and_every_event_is_seen_once
     let host = Host::start(PLUGINS).await;
     let original = fs::read(component("live")).unwrap();
     let (done, sent) = (AtomicBool::new(false), AtomicU64::new(0));
-    let clients = futures_util::future::join_all((0..CLIENTS).map(async |client| {
-        while !done.load(Ordering::Relaxed) {
-            let kind = if client == 0 { "w" } else { "v" };
-            send(&host, kind, sent.fetch_add(1, Ordering::Relaxed)).await;
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }));
+    // Set once all is sent.
+    let is_all = AtomicBool::new(false);
+    let clients = async {
+        let client = async |kind| {
+            while !done.load(Ordering::Relaxed) {
+                send(&host, kind, sent.fetch_add(1, Ordering::Relaxed)).await;
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::join!(client("w"), client("v"));
+        is_all.store(true, Ordering::Relaxed);
+    };
     let swaps = async {
         for number in 1..=SWAPS {
             let version = format!("0.0.{number}");
@@ -252,7 +255,7 @@ async fn the_view_is_replaced_many_times_under_load_and_every_event_is_seen_once
         let (mut places, mut numbers) = (HashSet::new(), HashSet::new());
         loop {
             let all = sent.load(Ordering::Relaxed);
-            if done.load(Ordering::Relaxed) && numbers.len() as u64 >= all {
+            if is_all.load(Ordering::Relaxed) && numbers.len() as u64 >= all {
                 return all;
             }
             let next = timeout(Duration::from_millis(500), viewer.next()).await;
@@ -282,6 +285,8 @@ async fn the_page_shows_an_event_that_was_sent() {
     let mut browser = Browser::open(&host.url("/kafidx")).await;
     let state = "document.getElementById('state').innerText";
     browser.until(&format!("{state} === 'live'"), state).await;
+    let empty = browser.value("document.getElementById('empty').innerText").await;
+    assert!(empty.as_str().unwrap().contains("/t/hello?from=me"), "{empty}");
     send(&host, "purchase", 4711).await;
     let rows = "document.getElementById('rows').innerText";
     browser.until(&format!("{rows}.includes('4711')"), rows).await;

@@ -172,7 +172,7 @@ function emptiness() {
   const types = [...filter].join(', ')
   big.textContent = needle && store.rows.length ? 'None of these events has “' + needle + '”' : filter.size ? 'Waiting for ' + types : 'Waiting for events'
   hint.textContent = needle ? 'The search is among the last ' + MOST_ROWS.toLocaleString() + ' events.' : 'Send one:'
-  const example = /^[\w.-]+$/.test([...filter][0]) ? [...filter][0] : 'hello'
+  const [example = 'hello'] = [...filter].filter(type => /^[\w.-]+$/.test(type))
   code.textContent = needle ? '' : "curl '" + location.origin + '/t/' + example + "?from=me'"
   at('sum').textContent = passing.toLocaleString() + ' shown, ' + store.received.toLocaleString() + ' received'
 }
