@@ -6,7 +6,7 @@ use std::{fs, time::Duration};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Empty};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -346,6 +346,39 @@ async fn an_event_stream_goes_on_where_its_client_was() {
 }
 
 #[tokio::test]
+async fn event_streams_share_a_socket_of_http_2_and_leave_nothing_behind() {
+    let host = host().await;
+    let stream = TcpStream::connect(host.address("http")).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let mut bodies = Vec::new();
+    for room in ["a", "b"] {
+        let uri = host.url(&format!("/rooms/{room}"));
+        let request = http::Request::get(uri).header("accept", "text/event-stream");
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        bodies.push(answer.into_body());
+    }
+    for (room, body) in ["a", "b"].into_iter().zip(&mut bodies) {
+        host.until(&format!("/stats/{room}"), |answer| answer.text() == "1").await;
+        host.post(&format!("/post/{room}"), format!("to {room}")).await;
+        let frame = timeout(PATIENCE, body.frame()).await.unwrap().unwrap().unwrap();
+        let text = String::from_utf8_lossy(frame.data_ref().unwrap()).into_owned();
+        assert!(text.ends_with(&format!("data: to {room}\n\n")), "{text}");
+    }
+    drop(bodies);
+    for room in ["a", "b"] {
+        host.until(&format!("/stats/{room}"), |answer| answer.text() == "0").await;
+        let left = |answer: &crate::support::Answer| answer.text().contains("nobody left: 1006");
+        host.until(&format!("/recent/{room}"), left).await;
+    }
+}
+
+#[tokio::test]
 async fn a_stream_is_the_frames_themselves() {
     let host = host().await;
     host.post("/post/audio", "abc\ndef").await;
@@ -373,6 +406,7 @@ async fn a_mailbox_is_a_connection_that_requests_read() {
     // Nobody reads it for its second.
     host.until("/recent/lobby", |answer| answer.text().contains("mail left: 1001")).await;
     assert_eq!(host.get(&path).await.status, 410);
+    host.until("/stats/lobby", |answer| answer.text() == "0").await;
 }
 
 #[tokio::test]

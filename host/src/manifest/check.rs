@@ -22,6 +22,8 @@ const MIN_MEMORY: u64 = 64 << 10;
 const MAX_CALLS: u64 = 100_000;
 /// The largest message that a manifest may let a client send.
 const MAX_MESSAGE: u64 = 16 << 20;
+/// The most calls for events of connections at a time.
+const MAX_LANES: u64 = 1000;
 /// The most that a manifest may let wait for one connection.
 const MAX_WAITING: u64 = 64 << 20;
 /// The most requests of one client, in a second and at once.
@@ -98,7 +100,8 @@ fn check_connect(manifest: &Manifest) -> Outcome {
     }
     let at = |key: &str| [Step::from("connect"), key.into()];
     check_range(at("max-message"), connect.max_message.0, 1..=MAX_MESSAGE)?;
-    check_range(at("max-waiting"), connect.max_waiting.0, 1024..=MAX_WAITING)
+    check_range(at("max-waiting"), connect.max_waiting.0, 1024..=MAX_WAITING)?;
+    check_range(at("lanes"), connect.lanes, 1..=MAX_LANES)
 }
 
 fn check_channels(manifest: &Manifest) -> Outcome {

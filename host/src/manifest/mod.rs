@@ -108,6 +108,9 @@ pub struct Connect {
     pub max_message: Bytes,
     /// What may wait for one connection, besides what channels keep; more ends it.
     pub max_waiting: Bytes,
+    /// Calls for events at a time, each for some of the connections. With 1, all that is said on
+    /// any of them is handled in one order.
+    pub lanes: u32,
 }
 
 impl Manifest {
@@ -121,7 +124,8 @@ impl Manifest {
 
 impl Default for Connect {
     fn default() -> Self {
-        Self { routes: Vec::new(), max_message: Bytes(64 << 10), max_waiting: Bytes(256 << 10) }
+        let (max_message, max_waiting) = (Bytes(64 << 10), Bytes(256 << 10));
+        Self { routes: Vec::new(), max_message, max_waiting, lanes: 8 }
     }
 }
 

@@ -94,6 +94,7 @@ fn connections_need_channels_and_routes_of_their_own() {
             "max-message",
             5,
         ),
+        (format!("{channels}[connect]\nroutes = [\"/s\"]\nlanes = 0\n"), "lanes", 5),
         ("[needs.channels.\"a*b\"]\n".to_owned(), "`a*b` names no channels", 2),
         ("[needs.channels.a]\nframes = 0\n".to_owned(), "frames", 3),
     ] {

@@ -18,6 +18,8 @@ pub struct Mailbox {
     reader: Reader,
     idle: Duration,
     reading: Mutex<Reading>,
+    /// Of several who read at a time, one waits and the others wait for it.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// Who reads, and since when nobody does.
@@ -33,7 +35,8 @@ impl Mailbox {
     /// One that ends when nobody has read it for so long.
     pub(super) fn new(idle: Duration) -> Self {
         let reading = Reading { readers: 0, last: Instant::now() };
-        Self { reader: Reader::new(MOST), idle, reading: Mutex::new(reading) }
+        let (reading, turn) = (Mutex::new(reading), tokio::sync::Mutex::default());
+        Self { reader: Reader::new(MOST), idle, reading, turn }
     }
 
     pub(super) fn reader(&self) -> &Reader {
@@ -47,21 +50,24 @@ impl Mailbox {
             return self.reader.end().is_none().then(Vec::new);
         }
         let _present = self.enter();
-        match self.reader.take(most) {
-            Ok(frames) if frames.is_empty() && !wait.is_zero() => {}
-            done => return done.ok(),
-        }
-        let first = poll_fn(|cx| self.reader.poll_some(most, cx));
+        let first = async {
+            let _turn = self.turn.lock().await;
+            poll_fn(|cx| self.reader.poll_some(most, cx)).await
+        };
         timeout(wait, first).await.map_or(Some(Vec::new()), Result::ok)
     }
 
-    /// How it ended, by now: nobody reads it any longer, or somebody closed it.
+    /// How it ended, by now: nobody reads it any longer, or somebody closed it and all that was sent
+    /// before has been read.
     pub(super) fn end(&self, now: Instant) -> Option<End> {
-        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        if reading.readers == 0 && now.saturating_duration_since(reading.last) > self.idle {
+        let is_idle = {
+            let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+            reading.readers == 0 && now.saturating_duration_since(reading.last) > self.idle
+        };
+        if is_idle {
             self.reader.close(1001, "nobody reads the mailbox any longer");
         }
-        self.reader.end()
+        self.reader.end().filter(|_| is_idle || self.reader.is_drained())
     }
 
     fn enter(&self) -> Present<'_> {
@@ -94,8 +100,23 @@ mod tests {
         tokio::task::yield_now().await;
         outlet.send(Frame::text("a"));
         assert_eq!(reading.await.unwrap().unwrap().len(), 1);
+        outlet.send(Frame::text("last words"));
         outlet.close(1000, "");
+        assert_eq!(mailbox.end(Instant::now()), None, "somebody may yet read it");
+        assert_eq!(mailbox.read(9, LONG).await.unwrap().len(), 1);
         assert!(mailbox.read(9, LONG).await.is_none());
+        assert_eq!(mailbox.end(Instant::now()).unwrap().code, 1000);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_gave_up_takes_no_frame_from_the_next() {
+        let mailbox = Arc::new(Mailbox::new(LONG));
+        let (first, second) = (mailbox.clone(), mailbox.clone());
+        let giving_up = tokio::spawn(async move { first.read(9, Duration::from_millis(50)).await });
+        let reading = tokio::spawn(async move { second.read(9, LONG).await });
+        assert!(giving_up.await.unwrap().unwrap().is_empty());
+        mailbox.reader().outlet().send(Frame::text("a"));
+        assert_eq!(reading.await.unwrap().unwrap().len(), 1);
     }
 
     #[tokio::test]

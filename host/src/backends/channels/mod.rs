@@ -86,17 +86,22 @@ impl Hub {
         let _ = self.ends.set(ends);
     }
 
-    /// Let go what nobody uses any longer, until it is dropped.
+    /// Let go what nobody uses any longer, again and again, until it is dropped.
     pub async fn run(&self) {
         let mut ticks = tokio::time::interval(SWEEP);
         loop {
             ticks.tick().await;
-            let now = Instant::now();
-            for space in self.all() {
-                for (connection, tag, end) in space.sweep(now) {
-                    if let Some(ends) = self.ends.get() {
-                        ends.ended(space.plugin(), connection, tag, end);
-                    }
+            self.sweep();
+        }
+    }
+
+    /// Let go what nobody uses any longer.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        for space in self.all() {
+            for (connection, tag, end) in space.sweep(now) {
+                if let Some(ends) = self.ends.get() {
+                    ends.ended(space.plugin(), connection, tag, end);
                 }
             }
         }

@@ -1,6 +1,9 @@
 //! Who is shown in which channel.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use super::space::MAX_JOINED;
 
@@ -20,7 +23,8 @@ pub struct Shown {
 pub struct Presence {
     /// Counts whoever comes, so that they stand in that order.
     came: u64,
-    channels: HashMap<String, BTreeMap<u64, Shown>>,
+    /// Shared, so that a list is made without holding anybody up.
+    channels: HashMap<String, BTreeMap<u64, Arc<Shown>>>,
     /// By connection: the channels it is shown in, and its place in each.
     places: HashMap<u64, HashMap<String, u64>>,
 }
@@ -36,7 +40,7 @@ impl Presence {
             self.came += 1;
             self.came
         });
-        let shown = Shown { connection, key, meta };
+        let shown = Arc::new(Shown { connection, key, meta });
         self.channels.entry(channel).or_default().insert(place, shown);
         true
     }
@@ -61,7 +65,7 @@ impl Presence {
     }
 
     /// Who is shown, in the order in which they came.
-    pub fn who(&self, channel: &str) -> Vec<Shown> {
+    pub fn who(&self, channel: &str) -> Vec<Arc<Shown>> {
         self.channels.get(channel).map_or_else(Vec::new, |shown| shown.values().cloned().collect())
     }
 
@@ -79,7 +83,7 @@ mod tests {
     use super::*;
 
     fn names(presence: &Presence, channel: &str) -> Vec<String> {
-        presence.who(channel).into_iter().map(|shown| shown.key + &shown.meta).collect()
+        presence.who(channel).iter().map(|shown| shown.key.clone() + &shown.meta).collect()
     }
 
     #[test]

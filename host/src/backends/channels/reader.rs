@@ -41,6 +41,8 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
+    /// Nobody reads any longer.
+    gone: bool,
     heard: Vec<Heard>,
     queue: VecDeque<Arc<Frame>>,
     queued: usize,
@@ -95,7 +97,7 @@ impl Reader {
         let mut state = self.0.lock();
         let count = most.min(state.queue.len());
         let mut frames: Vec<_> = state.queue.drain(..count).collect();
-        state.queued -= frames.iter().map(|frame| frame.payload().len()).sum::<usize>();
+        state.queued -= frames.iter().map(|frame| taken(frame)).sum::<usize>();
         if state.end.is_none() && state.read(most, &mut frames).is_err() {
             let reason = "the connection is too slow for its channel".to_owned();
             state.end = Some(End { code: TOO_SLOW, reason });
@@ -104,6 +106,11 @@ impl Reader {
             Some(end) if frames.is_empty() => Err(end),
             _ => Ok(frames),
         }
+    }
+
+    /// Whether nothing that was sent to it waits.
+    pub fn is_drained(&self) -> bool {
+        self.0.lock().queue.is_empty()
     }
 
     /// How it has ended, if it has: nothing more comes to it.
@@ -119,6 +126,19 @@ impl Reader {
     /// Begin a channel.
     pub fn join(&self, channel: Arc<Channel>, start: Start) {
         self.0.join(channel, start);
+    }
+}
+
+impl Drop for Reader {
+    /// The channels know this reader as it knows them: without this neither would ever go.
+    fn drop(&mut self) {
+        let heard = {
+            let mut state = self.0.lock();
+            state.gone = true;
+            std::mem::take(&mut state.heard)
+        };
+        // Without the lock: it takes the channels'.
+        drop(heard);
     }
 }
 
@@ -142,6 +162,11 @@ impl State {
     }
 }
 
+/// What a frame takes that waits, in bytes: an empty one is not for nothing.
+fn taken(frame: &Frame) -> usize {
+    size_of::<Frame>() + frame.payload().len()
+}
+
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -152,10 +177,16 @@ impl Outlet for Arc<Inner> {
     fn join(&self, channel: Arc<Channel>, start: Start) {
         let hearing = channel.hear(self.clone(), 0);
         let (listener, _) = channel.listen(start);
-        let heard = &mut self.lock().heard;
-        if !heard.iter().any(|heard| Arc::ptr_eq(heard.listener.channel(), &channel)) {
-            heard.push(Heard { listener, hearing });
+        let new = Heard { listener, hearing };
+        let mut state = self.lock();
+        let knows = |heard: &Heard| Arc::ptr_eq(heard.listener.channel(), &channel);
+        if state.gone || state.heard.iter().any(knows) {
+            drop(state);
+            // Without the lock: it takes the channel's.
+            return drop(new);
         }
+        state.heard.push(new);
+        drop(state);
         self.waker.wake();
     }
 
@@ -174,11 +205,11 @@ impl Outlet for Arc<Inner> {
         if state.end.is_some() {
             return;
         }
-        state.queued += frame.payload().len();
         if state.queued > self.most {
             let reason = format!("more than {} bytes wait for the connection", self.most);
             state.end = Some(End { code: TOO_SLOW, reason });
         } else {
+            state.queued += taken(&frame);
             state.queue.push_back(Arc::new(frame));
         }
         drop(state);
@@ -287,11 +318,27 @@ mod tests {
     }
 
     #[test]
-    fn too_much_that_waits_ends_the_connection() {
+    fn nothing_is_left_of_a_reader_in_its_channels() {
+        let reader = Reader::new(1000);
+        let (outlet, room) = (reader.outlet(), channel("room", 3, Slow::Disconnect));
+        reader.join(room.clone(), Start::Next);
+        assert_eq!(room.listeners(), 1);
+        drop(reader);
+        assert_eq!((room.listeners(), Arc::strong_count(&room)), (0, 1));
+        // Who comes too late leaves nothing behind either.
+        outlet.join(room.clone(), Start::Next);
+        drop(outlet);
+        assert_eq!((room.listeners(), Arc::strong_count(&room)), (0, 1));
+    }
+
+    #[test]
+    fn too_much_that_waits_ends_the_connection_but_one_large_frame_does_not() {
         let reader = Reader::new(10);
-        reader.outlet().send(Frame::text("12345678"));
-        reader.outlet().send(Frame::text("123"));
-        assert_eq!(texts(&reader.take(9).unwrap()), ["12345678"]);
+        reader.outlet().send(Frame::text("x".repeat(1000)));
+        assert_eq!(reader.take(9).unwrap().len(), 1);
+        reader.outlet().send(Frame::text(""));
+        reader.outlet().send(Frame::text(""));
+        assert_eq!(reader.take(9).unwrap().len(), 1);
         assert_eq!(reader.take(9).unwrap_err().code, TOO_SLOW);
     }
 }

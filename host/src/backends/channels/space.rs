@@ -219,8 +219,13 @@ impl Space {
     }
 
     /// Who is shown in a channel, in the order in which they came.
-    pub fn who(&self, channel: &str) -> Vec<Shown> {
+    pub fn who(&self, channel: &str) -> Vec<Arc<Shown>> {
         self.presence().who(channel)
+    }
+
+    /// Whether a connection is a mailbox.
+    pub fn is_mailbox(&self, id: u64) -> bool {
+        self.mailboxes().contains_key(&id)
     }
 
     /// The connections that are open, for those who end them all.
@@ -260,16 +265,15 @@ impl Space {
     fn join(&self, id: u64, name: &str, start: Start, rules: &Rules) -> Result<(), Error> {
         let Some(connection) = self.connection(id) else { return Ok(()) };
         let channel = self.channel(name, rules)?;
-        {
-            let mut own = connection.own();
-            if own.joined.iter().any(|joined| Arc::ptr_eq(joined, &channel)) {
-                return Ok(());
-            }
-            if own.joined.len() >= MAX_JOINED {
-                return Err(Error::TooManyJoined);
-            }
-            own.joined.push(channel.clone());
+        // Held over the outlet's part, so that the two agree on what is heard.
+        let mut own = connection.own();
+        if own.joined.iter().any(|joined| Arc::ptr_eq(joined, &channel)) {
+            return Ok(());
         }
+        if own.joined.len() >= MAX_JOINED {
+            return Err(Error::TooManyJoined);
+        }
+        own.joined.push(channel.clone());
         connection.outlet.join(channel, start);
         Ok(())
     }
@@ -317,7 +321,6 @@ impl Connection {
             return;
         };
         let left = own.joined.swap_remove(at);
-        drop(own);
         self.outlet.leave(&left);
     }
 }

@@ -111,10 +111,10 @@ struct Shown {
     meta: String,
 }
 
-impl From<presence::Shown> for Shown {
-    fn from(shown: presence::Shown) -> Self {
+impl From<&presence::Shown> for Shown {
+    fn from(shown: &presence::Shown) -> Self {
         let presence::Shown { connection, key, meta } = shown;
-        Self { connection, key, meta }
+        Self { connection: *connection, key: key.clone(), meta: meta.clone() }
     }
 }
 
@@ -222,7 +222,7 @@ fn link_presence(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     interface.func_wrap("who", |mut store: Store<'_>, (channel,): (String,)| {
         let (channels, _) = own(&mut store)?;
         let shown = channels.prepared.space.who(&channel);
-        Ok((shown.into_iter().map(Shown::from).collect::<Vec<_>>(),))
+        Ok((shown.iter().map(|shown| Shown::from(&**shown)).collect::<Vec<_>>(),))
     })
 }
 

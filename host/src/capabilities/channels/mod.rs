@@ -73,17 +73,29 @@ pub struct Effects {
 
 /// Why a call had no effect.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum Error {
+pub enum Error {
+    /// Something is longer than it may be.
     #[error("{what} of {length} bytes; at most {most} are taken")]
-    TooLong { what: &'static str, length: usize, most: usize },
+    TooLong {
+        /// What.
+        what: &'static str,
+        /// How long it is, in bytes.
+        length: usize,
+        /// How long it may be.
+        most: usize,
+    },
+    /// A channel without a name.
     #[error("the name of a channel is empty")]
     NoName,
+    /// A code that does not go over the wire, or is not the host's to send.
     #[error(
         "{0} is no code that a host may close with; use 1000, 1001, 1003, 1007 to 1013 or 3000 to 4999"
     )]
     Code(u16),
+    /// A mailbox that would wait for too short or too long.
     #[error("a mailbox waits 1000 to 600000 milliseconds for its reader, not {0}")]
     Idle(u64),
+    /// The plugin's space would not.
     #[error(transparent)]
     Space(#[from] channels::Error),
 }
@@ -165,7 +177,7 @@ impl Effects {
 }
 
 /// Whether an effect is within the limits that the WIT names.
-fn check(effect: &Effect) -> Result<(), Error> {
+pub fn check(effect: &Effect) -> Result<(), Error> {
     match effect {
         Effect::Publish(channel, frame) => {
             name(channel)?;

@@ -35,6 +35,9 @@ const MOST_BYTES: usize = 64 << 10;
 /// What may wait of all connections of a plugin, in bytes, before each may have one message only.
 const MOST_IN_ALL: usize = 32 << 20;
 
+/// What may wait of all connections of a plugin, those that have ended included, before no further
+/// one is let in.
+const MOST_OCCURRENCES: usize = 65_536;
 /// The code of a connection whose plugin failed.
 const FAILED: u16 = 1011;
 
@@ -71,7 +74,8 @@ pub struct Desk {
     /// Whose.
     pub plugin: Arc<str>,
     lanes: Box<[Lane]>,
-    /// Bytes of all messages that wait.
+    /// What waits, and the bytes of all messages among it.
+    occurrences: AtomicUsize,
     bytes: AtomicUsize,
     closed: AtomicBool,
 }
@@ -86,12 +90,20 @@ impl Desk {
     /// A desk with so many lanes.
     pub fn new(plugin: Arc<str>, lanes: usize) -> Self {
         let lanes = (0..lanes.max(1)).map(|_| Lane::default()).collect();
-        Self { plugin, lanes, bytes: AtomicUsize::new(0), closed: AtomicBool::new(false) }
+        let (occurrences, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { plugin, lanes, occurrences, bytes, closed: AtomicBool::new(false) }
     }
 
     /// How many lanes there are.
     pub fn lanes(&self) -> usize {
         self.lanes.len()
+    }
+
+    /// Whether so much waits that no further connection may be let in: each could add a message and
+    /// its end.
+    pub fn is_crowded(&self) -> bool {
+        let occurrences = self.occurrences.load(Ordering::SeqCst);
+        occurrences >= MOST_OCCURRENCES || self.bytes.load(Ordering::SeqCst) >= MOST_IN_ALL
     }
 
     /// The next batch of a lane, in order; `None` once the desk is closed and all is taken.
@@ -119,6 +131,7 @@ impl Desk {
     }
 
     fn push(&self, occurrence: Occurrence) {
+        self.occurrences.fetch_add(1, Ordering::SeqCst);
         let lane = &self.lanes[(occurrence.origin.id % self.lanes.len() as u64) as usize];
         lane.lock().push_back(occurrence);
         lane.news.notify_one();
@@ -179,8 +192,12 @@ impl Origin {
 
     /// It has ended. What is asked of it from here on does nothing; the plugin is told once.
     pub fn ended(self: &Arc<Self>, end: End) {
-        if let Some(tag) = self.space.remove(self.id) {
-            self.tell_end(tag, end);
+        // First, so that an event that is made meanwhile finds the tag in one place or the other.
+        if let Some(tag) = self.space.tag(self.id) {
+            let _ = self.last_tag.set(tag);
+        }
+        if self.space.remove(self.id).is_some() {
+            self.push_end(end);
         }
     }
 
@@ -194,9 +211,13 @@ impl Origin {
     /// As [`Self::ended`], for one that its space has let go already.
     pub fn tell_end(self: &Arc<Self>, tag: Arc<str>, end: End) {
         if self.last_tag.set(tag).is_ok() {
-            meters::ended(&self.desk.plugin, &end);
-            self.desk.push(Occurrence { origin: self.clone(), what: Occurred::Ended(end) });
+            self.push_end(end);
         }
+    }
+
+    fn push_end(self: &Arc<Self>, end: End) {
+        meters::ended(&self.desk.plugin, &end);
+        self.desk.push(Occurrence { origin: self.clone(), what: Occurred::Ended(end) });
     }
 
     /// Its last tag.
@@ -247,6 +268,7 @@ impl Occurrence {
 
 impl Drop for Occurrence {
     fn drop(&mut self) {
+        self.origin.desk.occurrences.fetch_sub(1, Ordering::SeqCst);
         if let Occurred::Message(_, payload) = &self.what {
             self.origin.handled(payload.len());
         }
@@ -309,6 +331,21 @@ mod tests {
         assert_eq!(resumed.load(Ordering::SeqCst), 1);
         assert!(origin.message(Kind::Text, "x".into()));
         assert!(!origin.message(Kind::Text, vec![b'x'; MOST_BYTES].into()));
+    }
+
+    #[tokio::test]
+    async fn a_desk_is_crowded_by_those_who_come_and_go_until_they_are_handled() {
+        let (desk, hub) = desk(1);
+        let mut came = 0;
+        while !desk.is_crowded() {
+            let origin = origin(&desk, &hub);
+            origin.message(Kind::Binary, vec![0; 1 << 20].into());
+            origin.ended(End { code: 1006, reason: String::new() });
+            came += 1;
+        }
+        assert_eq!(came, MOST_IN_ALL >> 20);
+        drop(desk.next(0).await);
+        assert!(!desk.is_crowded());
     }
 
     #[test]

@@ -22,6 +22,11 @@ pub fn serving(live: &Watch, plugin: &str) -> Option<Arc<Generation>> {
     live.generations.iter().find(serves).cloned()
 }
 
+/// Whether the plugin is there at all.
+pub fn is_live(live: &Watch, plugin: &str) -> bool {
+    live.borrow().generations.iter().any(|one| *one.plugin == *plugin)
+}
+
 /// Serve one lane until its desk is closed.
 pub async fn run(desk: Arc<Desk>, lane: usize, live: Watch) {
     while let Some(batch) = desk.next(lane).await {
@@ -45,15 +50,16 @@ struct Failed;
 async fn deliver(plugin: &str, batch: &[Occurrence], live: &Watch) -> Result<(), Failed> {
     loop {
         let Some(generation) = serving(live, plugin) else { return Ok(()) };
-        let called = match generation.lend().await {
-            Ok(lease) => call(lease, batch).await,
-            Err(error) => Err(error),
+        let (called, began) = match generation.lend().await {
+            Ok(lease) => (call(lease, batch).await, true),
+            Err(error) => (Err(error), false),
         };
         let Err(error) = called else { return Ok(()) };
         if !matches!(error, CallError::Gone { .. }) {
             tell(&generation, batch, &error);
         }
-        if error.is_fault() {
+        // A wait for an instance that was too long is no guest's fault.
+        if began && error.is_fault() {
             return Err(Failed);
         }
         tokio::time::sleep(PAUSE).await;

@@ -13,9 +13,12 @@
 use std::{
     collections::HashMap,
     num::NonZero,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -44,10 +47,10 @@ use shard::Shards;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a client may take to answer the host's last words.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// How often is looked for those who are left.
+const LOOK: Duration = Duration::from_millis(20);
 /// How long the last events may take to be handled once no connection is left.
 const LAST_EVENTS: Duration = Duration::from_secs(10);
-/// Calls for events of one plugin at a time.
-const LANES: usize = 8;
 
 /// `[connections]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,6 +79,8 @@ pub struct Connections {
     desks: Mutex<HashMap<Arc<str>, Arc<Desk>>>,
     /// Websockets whose sockets are on their way, and the lanes.
     tasks: TaskTracker,
+    /// Nobody is let in any longer.
+    stopping: AtomicBool,
 }
 
 /// The connections as the edge and the hub know them.
@@ -88,7 +93,8 @@ impl Connections {
         let threads = if settings.threads == 0 { cores.div_ceil(2) } else { settings.threads };
         let shards = Arc::new(Shards::start(threads, socket::shard_settings(settings))?);
         let (desks, tasks) = (Mutex::default(), TaskTracker::new());
-        let connections = Arc::new(Self { hub, live, shards, desks, tasks });
+        let stopping = AtomicBool::new(false);
+        let connections = Arc::new(Self { hub, live, shards, desks, tasks, stopping });
         connections.hub.on_end(Arc::new(Entrance(connections.clone())));
         Ok(connections)
     }
@@ -108,12 +114,19 @@ impl Connections {
                 changed = live.changed() => if changed.is_err() { shutdown.cancelled().await; break },
             }
         }
+        self.stopping.store(true, Ordering::SeqCst);
         for space in self.hub.all() {
-            end_all(&space, "the host stops");
+            end(&space, "the host stops", |_| true);
         }
         let shards = self.shards.clone();
         let closing = move || shards.close(1001, "the host stops", FAREWELL);
         let _ = tokio::task::spawn_blocking(closing).await;
+        // Streams of HTTP/2 end with their bodies, and mailboxes when somebody looks.
+        let last = Instant::now() + FAREWELL;
+        while self.hub.all().iter().any(|space| !space.ids().is_empty()) && Instant::now() < last {
+            self.hub.sweep();
+            tokio::time::sleep(LOOK).await;
+        }
         for desk in self.desks().values() {
             desk.close();
         }
@@ -127,26 +140,36 @@ impl Connections {
         self.hub.space(plugin)
     }
 
-    /// Where events of a plugin wait; its lanes begin with the first.
+    /// Where events of a plugin wait; its lanes begin with the first. Another number of them is
+    /// taken up once no connection is open, so that none changes its lane.
     fn desk(&self, generation: &Generation) -> Arc<Desk> {
+        let plugin = &generation.plugin;
+        let connect = generation.manifest().connect.as_ref();
+        let lanes = connect.map_or(1, |connect| connect.lanes as usize);
         let mut desks = self.desks();
-        if let Some(desk) = desks.get(&generation.plugin) {
-            return desk.clone();
+        if let Some(desk) = desks.get(plugin) {
+            if desk.lanes() == lanes || !self.space(plugin).ids().is_empty() {
+                return desk.clone();
+            }
+            desk.close();
         }
-        let lanes = LANES.min(generation.manifest().limits.concurrency as usize);
-        let desk = Arc::new(Desk::new(generation.plugin.clone(), lanes));
+        let desk = Arc::new(Desk::new(plugin.clone(), lanes));
         for lane in 0..desk.lanes() {
             self.tasks.spawn(lane::run(desk.clone(), lane, self.live.clone()));
         }
-        desks.insert(generation.plugin.clone(), desk.clone());
+        desks.insert(plugin.clone(), desk.clone());
         desk
     }
 
-    /// Connections of plugins that were taken away, or take none any longer, end.
+    /// Connections of plugins that were taken away end, and those of plugins that take none any
+    /// longer, but for mailboxes.
     fn end_those_of_nobody(&self) {
         for space in self.hub.all() {
-            if lane::serving(&self.live, space.plugin()).is_none() {
-                end_all(&space, "the plugin was removed");
+            if !lane::is_live(&self.live, space.plugin()) {
+                end(&space, "the plugin was removed", |_| true);
+            } else if lane::serving(&self.live, space.plugin()).is_none() {
+                let reason = "the plugin takes no connections any longer";
+                end(&space, reason, |id| !space.is_mailbox(id));
             }
         }
     }
@@ -156,8 +179,9 @@ impl Connections {
     }
 }
 
-fn end_all(space: &Space, reason: &str) {
-    for id in space.ids() {
+/// End the connections of a space that are meant.
+fn end(space: &Space, reason: &str, is_meant: impl Fn(u64) -> bool) {
+    for id in space.ids().into_iter().filter(|id| is_meant(*id)) {
         // To close a connection makes no channel, and nothing else can fail.
         let _ = space.apply(Effect::Close(id, 1001, reason.to_owned()), &Rules::default());
     }

@@ -1,6 +1,9 @@
 //! Who comes in: asks the plugin, and answers as it decides.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, Version, header};
@@ -17,11 +20,12 @@ use super::{
 };
 use crate::{
     backends::channels::{Effect, Form, Outlet, Reader, Rules, Space},
+    capabilities::channels,
     manifest::Connect,
     plugins::Generation,
     runtime::{
         CallError,
-        exports::connection::{Accepted, Opened, Refused, Request, Transport},
+        exports::connection::{self, Accepted, Opened, Refused, Request, Transport},
     },
     triggers::http::{Body, Busy, Knock, Refusal, response},
 };
@@ -30,8 +34,6 @@ use crate::{
 const ATTEMPTS: usize = 8;
 /// How long to wait for the next generation after one has ended.
 const SWAP: Duration = Duration::from_millis(20);
-/// The longest tag of a connection.
-const MAX_TAG: usize = 4096;
 
 /// What is needed to open a websocket, beside what every connection needs.
 struct Upgrade {
@@ -56,6 +58,12 @@ impl Connections {
         } else {
             None
         };
+        if self.stopping.load(Ordering::SeqCst) {
+            return Err(Refusal::unavailable("the host stops"));
+        }
+        if self.desk(knock.generation).is_crowded() {
+            return Err(Refusal::unavailable("too much that was said waits for the plugin"));
+        }
         let space = self.space(&knock.generation.plugin);
         let Knock { generation, connect, mut request, parts, trace, busy } = knock;
         request.connection = space.number();
@@ -78,14 +86,19 @@ impl Connections {
         };
         let (head, accepted) = accept(&generation, accepted, upgrade.as_ref())?;
         let origin = Origin::new(number, self.desk(&generation), space.clone());
-        let party = Party { space, origin, generation, accepted };
-        match upgrade {
+        let party = Party { space: space.clone(), origin, generation, accepted };
+        let answer = match upgrade {
             Some(upgrade) => self.open_socket(head, party, upgrade, connect),
             None => {
                 let alone = parts.version < Version::HTTP_2;
                 Ok(self.open_stream(head, party, Kind { transport, alone }, connect, busy))
             }
+        };
+        // Whoever ended all of them may have done so before this one was there.
+        if self.stopping.load(Ordering::SeqCst) || !lane::is_live(&self.live, space.plugin()) {
+            super::end(&space, "nobody is there any longer", |id| id == number);
         }
+        answer
     }
 
     /// The live generation's word. A swap in the middle takes another attempt.
@@ -190,14 +203,14 @@ impl Party {
     /// Admit it: what it gets first, then what it hears.
     fn settle(self, outlet: Box<dyn Outlet>) {
         let Self { space, origin, generation, accepted } = self;
+        // Before anybody else can send to it.
+        accepted.first.into_iter().for_each(|frame| outlet.send(frame.into()));
         space.admit(origin.id, &accepted.tag, outlet);
         let channels = generation.manifest().needs.channels.as_ref();
         let rules = channels.map_or_else(Rules::default, |channels| Rules::new(&channels.0));
-        let first = accepted.first.into_iter().map(|frame| Effect::Send(origin.id, frame.into()));
-        let join = accepted.join.into_iter();
-        let join = join.map(|(channel, start)| Effect::Join(origin.id, channel, start.into()));
-        for effect in first.chain(join) {
-            if let Err(error) = space.apply(effect, &rules) {
+        for (channel, start) in accepted.join {
+            let join = Effect::Join(origin.id, channel, start.into());
+            if let Err(error) = space.apply(join, &rules) {
                 tracing::warn!(plugin = %generation.plugin, %error, "a connection does not hear all it should");
             }
         }
@@ -229,14 +242,24 @@ fn accept(
         Some(protocol) if !offered.contains(protocol) => {
             Some(format!("the subprotocol `{protocol}`, which the client does not offer"))
         }
-        _ if accepted.tag.len() > MAX_TAG => {
-            Some(format!("a tag of {} bytes; at most {MAX_TAG} are kept", accepted.tag.len()))
-        }
-        _ => None,
+        _ => beyond(&accepted),
     };
     let headers = std::mem::take(&mut accepted.headers);
     let head = problem.map_or_else(|| answer(200, headers, Bytes::new()), Err);
     Ok((head.map_err(|problem| unfit(generation, &problem))?, accepted))
+}
+
+/// What of it is beyond the limits of `trellis:streaming`.
+fn beyond(accepted: &Accepted) -> Option<String> {
+    let tag = Effect::Retag(0, accepted.tag.clone());
+    let join = |(channel, start): &(String, connection::Start)| {
+        Effect::Join(0, channel.clone(), (*start).into())
+    };
+    let send = |frame: &connection::Frame| Effect::Send(0, frame.clone().into());
+    let mut effects = std::iter::once(tag)
+        .chain(accepted.join.iter().map(join))
+        .chain(accepted.first.iter().map(send));
+    effects.find_map(|effect| channels::check(&effect).err()).map(|error| error.to_string())
 }
 
 fn answer_refused(generation: &Generation, refused: Refused) -> Result<Response<Body>, Refusal> {

@@ -118,8 +118,9 @@ impl Coming {
     pub async fn arrive(self, shards: Arc<Shards>) {
         let told = Told::new(self.origin);
         let upgraded = timeout(PATIENCE, self.upgrade).await;
-        let taken = upgraded.ok().and_then(Result::ok).and_then(take).zip(told.take());
-        let Some(((socket, place, leftover), origin)) = taken else { return };
+        let taken = upgraded.ok().and_then(Result::ok).and_then(take);
+        let Some((socket, place, leftover)) = taken else { return };
+        let Some(origin) = told.take() else { return };
         let newcomer = Newcomer {
             socket,
             leftover,
@@ -133,12 +134,7 @@ impl Coming {
             inbox: Arc::new(Post(origin)),
             guard: Box::new(Guard { _place: place, _open: self.open }),
         };
-        let outlet = self.outlet;
-        let mut state = outlet.lock();
-        let handle = shards.add(newcomer);
-        if let State::Coming(asked) = std::mem::replace(&mut *state, State::There(handle.clone())) {
-            asked.into_iter().for_each(|asked| asked.of(&handle));
-        }
+        self.outlet.arrive(&shards, newcomer);
     }
 
     /// Let the socket be read again whenever the desk says so.
@@ -204,7 +200,8 @@ impl Handover for Streaming {
     fn take_over(self: Box<Self>, socket: TcpStream, place: Place, head: Bytes) {
         let Self { protocol, origin, outlet, max_waiting, open, shards } = *self;
         // Where the system cannot let go of the socket, the connection ends.
-        let Some((socket, origin)) = socket.into_std().ok().zip(origin.take()) else { return };
+        let Ok(socket) = socket.into_std() else { return };
+        let Some(origin) = origin.take() else { return };
         let newcomer = Newcomer {
             socket,
             leftover: BytesMut::new(),
@@ -287,8 +284,9 @@ impl Inbox for Post {
     }
 
     fn ended(&self, ending: Ending) {
-        let Ending { code, reason, .. } = ending;
-        self.0.ended(End { code, reason: reason.into_owned() });
+        // Plugins know one code for an end without one.
+        let code = if ending.code == 1005 { 1006 } else { ending.code };
+        self.0.ended(End { code, reason: ending.reason.into_owned() });
     }
 }
 

@@ -24,6 +24,9 @@ use crate::{
 const BEAT: Duration = Duration::from_secs(20);
 /// A comment, which clients skip.
 const COMMENT: &[u8] = b":\n\n";
+/// The frames that are taken from channels at a time: what is taken waits here, however slow the
+/// client is.
+const TAKEN: usize = 16;
 /// The largest piece that small frames are put together to.
 const PIECE: usize = 64 << 10;
 
@@ -94,7 +97,7 @@ impl Body for Stream {
                 stream.beat.as_mut().reset(Instant::now() + BEAT);
                 return Poll::Ready(Some(Ok(Piece::data(piece))));
             }
-            match stream.reader.poll(cx) {
+            match stream.reader.poll_some(TAKEN, cx) {
                 Poll::Ready(Ok(frames)) => stream.rest = frames.into_iter(),
                 Poll::Ready(Err(end)) => {
                     stream.end(end);

@@ -16,6 +16,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -38,6 +39,8 @@ use crate::plugins::Watch;
 
 /// Requests that may share a connection of HTTP/2.
 const MAX_STREAMS: u32 = 256;
+/// After this time of silence the system asks whether the peer is still there.
+const VANISHED: Duration = Duration::from_secs(60);
 /// How long to wait when the system has no more sockets.
 const EXHAUSTED: Duration = Duration::from_millis(50);
 /// How long aborted connections may take to be gone.
@@ -172,6 +175,7 @@ impl House {
             match listener.accept().await {
                 Ok((stream, address)) => {
                     let _ = stream.set_nodelay(true);
+                    let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive());
                     self.connections.spawn(self.clone().serve(stream, address, slot));
                 }
                 Err(error) if is_of_connection(&error) => {}
@@ -217,8 +221,9 @@ impl House {
                 if pulse.is_bequeathed() { Poll::Ready(Ok(())) } else { polled }
             })
             .await;
-            // Before hyper drops it.
-            (outcome, pulse.heir().zip(kept.upgrade()))
+            // Before hyper drops it; and only where it was handed on, because whoever upgrades it
+            // has to have it alone.
+            (outcome, pulse.heir().and_then(|heir| Some((heir, kept.upgrade()?))))
         };
         self.leave(key);
         if let Some((heir, stream)) = handed_on
@@ -283,6 +288,11 @@ impl House {
     fn order_all(&self, order: Order) {
         self.open().pulses.values().for_each(|pulse| pulse.order(order));
     }
+}
+
+/// The system looks after peers that have vanished without a word, which keep their places else.
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(VANISHED).with_interval(VANISHED / 4).with_retries(4)
 }
 
 /// Errors of one connection that the system reports when it is accepted.

@@ -15,7 +15,8 @@ use super::{
 use crate::backends::channels::{Channel, Frame, Listener};
 
 /// The most bytes that may wait for a connection when another frame is sent to it, with those that
-/// its thread has not come to. It bounds what a sender that never pauses can pile up.
+/// its thread has not come to, unless it may have more. It bounds what a sender that never pauses
+/// can pile up.
 const MAX_PILED: usize = 1 << 20;
 
 /// The place of a connection that its thread has yet to take.
@@ -37,6 +38,8 @@ pub struct Link {
     place: AtomicU32,
     /// Bytes of frames sent to it that the socket has not taken.
     waiting: AtomicUsize,
+    /// What may be counted there when another frame is sent.
+    most: usize,
     /// Whether more piled up than may.
     overrun: AtomicBool,
 }
@@ -49,6 +52,7 @@ impl Handle {
             mailbox,
             place: AtomicU32::new(COMING),
             waiting: AtomicUsize::new(0),
+            most: newcomer.max_waiting.max(MAX_PILED),
             overrun: AtomicBool::new(false),
         });
         let order = Order::Add(Box::new(newcomer), link.clone());
@@ -75,7 +79,7 @@ impl Handle {
     /// is too slow and is disconnected; whoever sends a lot looks at [`Handle::waiting`].
     pub fn send(&self, frame: Frame) {
         let size = frame.payload().len();
-        if self.0.waiting.fetch_add(size, Relaxed) <= MAX_PILED {
+        if self.0.waiting.fetch_add(size, Relaxed) <= self.0.most {
             self.order(Request::Send(Box::new(frame)));
         } else if !self.0.overrun.swap(true, Relaxed) {
             self.order(Request::Overrun);
