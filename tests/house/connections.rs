@@ -12,57 +12,12 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Error, Message, client::IntoClientRequest, protocol::CloseFrame},
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use crate::{
+    support::{Host, PATIENCE, component, variant},
+    websocket::WebSocket,
 };
-
-use crate::support::{Host, PATIENCE, component, variant};
-
-/// A websocket client.
-struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
-
-impl Client {
-    async fn open(host: &Host, path: &str) -> Self {
-        Self::try_open(host, path).await.unwrap()
-    }
-
-    async fn try_open(host: &Host, path: &str) -> Result<Self, Error> {
-        let url = format!("ws://{}{path}", host.address("http"));
-        Ok(Self(timeout(PATIENCE, connect_async(url)).await.expect("no answer")?.0))
-    }
-
-    async fn say(&mut self, text: impl Into<String>) {
-        self.0.send(Message::text(text.into())).await.unwrap();
-    }
-
-    async fn message(&mut self) -> Message {
-        loop {
-            match timeout(PATIENCE, self.0.next()).await.expect("nothing came").unwrap().unwrap() {
-                Message::Ping(_) | Message::Pong(_) => {}
-                message => return message,
-            }
-        }
-    }
-
-    async fn text(&mut self) -> String {
-        match self.message().await {
-            Message::Text(text) => text.to_string(),
-            other => panic!("no text: {other:?}"),
-        }
-    }
-
-    /// The code it is closed with, after whatever else comes.
-    async fn closed(&mut self) -> u16 {
-        loop {
-            match timeout(PATIENCE, self.0.next()).await.expect("nothing came") {
-                Some(Ok(Message::Close(Some(CloseFrame { code, .. })))) => return code.into(),
-                Some(Ok(_)) => {}
-                other => panic!("it ended without a word: {other:?}"),
-            }
-        }
-    }
-}
 
 async fn host() -> Host {
     Host::start(&["rooms"]).await
@@ -74,9 +29,9 @@ async fn what_one_says_all_in_the_room_hear_once_and_in_order() {
     let host = host().await;
     let mut clients = Vec::new();
     for name in ["ada", "bob", "eve"] {
-        clients.push(Client::open(&host, &format!("/rooms/lobby?name={name}")).await);
+        clients.push(WebSocket::open(&host, &format!("/rooms/lobby?name={name}")).await);
     }
-    let mut elsewhere = Client::open(&host, "/rooms/other?name=zoe").await;
+    let mut elsewhere = WebSocket::open(&host, "/rooms/other?name=zoe").await;
     for number in 0..SAID {
         for client in &mut clients {
             client.say(format!("say {number}")).await;
@@ -102,7 +57,7 @@ async fn what_one_says_all_in_the_room_hear_once_and_in_order() {
 #[tokio::test]
 async fn connections_and_messages_outlive_the_versions_of_their_plugin() {
     let host = host().await;
-    let client = Client::open(&host, "/rooms/lobby?name=ada").await;
+    let client = WebSocket::open(&host, "/rooms/lobby?name=ada").await;
     let (mut saying, mut hearing) = client.0.split();
     let (told, mut heard) = tokio::sync::watch::channel(0);
     let listening = tokio::spawn(async move {
@@ -142,8 +97,8 @@ async fn connections_and_messages_outlive_the_versions_of_their_plugin() {
 #[tokio::test]
 async fn a_trap_ends_the_one_connection_and_nothing_of_what_it_asked_for_happens() {
     let host = host().await;
-    let mut witness = Client::open(&host, "/rooms/lobby?name=ada").await;
-    let mut culprit = Client::open(&host, "/rooms/lobby?name=eve").await;
+    let mut witness = WebSocket::open(&host, "/rooms/lobby?name=ada").await;
+    let mut culprit = WebSocket::open(&host, "/rooms/lobby?name=eve").await;
     culprit.say("say first").await;
     assert_eq!(witness.text().await, "eve: first");
     culprit.say("trap").await;
@@ -156,14 +111,9 @@ async fn a_trap_ends_the_one_connection_and_nothing_of_what_it_asked_for_happens
 #[tokio::test]
 async fn the_plugin_decides_who_comes_in_and_how() {
     let host = host().await;
-    let refused = |path: &'static str| {
-        let host = &host;
-        async move {
-            match Client::try_open(host, path).await {
-                Err(Error::Http(answer)) => answer,
-                other => panic!("{:?}", other.map(|_| "it was let in")),
-            }
-        }
+    let refused = async |path: &str| match WebSocket::ask(&host, path, &[]).await {
+        Err(Error::Http(answer)) => answer,
+        other => panic!("{:?}", other.map(|_| "it was let in")),
     };
     let answer = refused("/rooms/lobby?refuse=403").await;
     assert_eq!(
@@ -173,14 +123,11 @@ async fn the_plugin_decides_who_comes_in_and_how() {
     assert_eq!(refused("/rooms/lobby?trap=1").await.status(), 500);
     assert_eq!(refused("/who/lobby").await.status(), 404);
 
-    let mut request = format!("ws://{}/rooms/lobby?hello=1&name=ada", host.address("http"))
-        .into_client_request()
-        .unwrap();
-    request.headers_mut().insert("sec-websocket-protocol", "one, two".parse().unwrap());
-    let (stream, answer) = connect_async(request).await.unwrap();
+    let fields = [("sec-websocket-protocol", "one, two")];
+    let (mut client, answer) =
+        WebSocket::ask(&host, "/rooms/lobby?hello=1&name=ada", &fields).await.unwrap();
     assert_eq!(answer.headers()["sec-websocket-protocol"], "two");
     assert_eq!(answer.headers()["x-transport"], "websocket");
-    let mut client = Client(stream);
     assert!(client.text().await.starts_with("hello ada at "));
     client.say("name grace").await;
     client.say("me hi").await;
@@ -229,8 +176,8 @@ async fn what_is_no_websocket_handshake_is_told_why() {
 #[tokio::test]
 async fn a_message_that_is_too_large_ends_its_connection_and_no_other() {
     let host = host().await;
-    let mut other = Client::open(&host, "/rooms/lobby?name=ada").await;
-    let mut client = Client::open(&host, "/rooms/lobby?name=eve").await;
+    let mut other = WebSocket::open(&host, "/rooms/lobby?name=ada").await;
+    let mut client = WebSocket::open(&host, "/rooms/lobby?name=eve").await;
     client.say(format!("me {}", "x".repeat(60_000))).await;
     assert_eq!(client.text().await.len(), 60_005);
     client.say("x".repeat(70_000)).await;
@@ -272,7 +219,7 @@ async fn closed_with(host: &Host, extensions: &str, sent: &[u8]) -> u16 {
 #[tokio::test]
 async fn frames_against_the_protocol_end_their_connection_with_the_code_for_it() {
     let host = host().await;
-    let mut witness = Client::open(&host, "/rooms/elsewhere?name=ada").await;
+    let mut witness = WebSocket::open(&host, "/rooms/elsewhere?name=ada").await;
     let deflate = "sec-websocket-extensions: permessage-deflate\r\n";
     // Zeros that inflate to more than a message may have.
     let bomb = {
@@ -412,8 +359,8 @@ async fn a_mailbox_is_a_connection_that_requests_read() {
 #[tokio::test]
 async fn whoever_is_shown_is_so_until_the_connection_ends() {
     let host = host().await;
-    let mut ada = Client::open(&host, "/rooms/lobby?name=ada").await;
-    let mut bob = Client::open(&host, "/rooms/lobby?name=bob").await;
+    let mut ada = WebSocket::open(&host, "/rooms/lobby?name=ada").await;
+    let mut bob = WebSocket::open(&host, "/rooms/lobby?name=bob").await;
     ada.say("show dj").await;
     host.until("/who/lobby", |answer| answer.text() == "ada=dj").await;
     bob.say("show guest").await;
@@ -427,8 +374,8 @@ async fn whoever_is_shown_is_so_until_the_connection_ends() {
 async fn one_that_never_reads_is_let_go_and_the_others_get_everything() {
     const FRAMES: usize = 4000;
     let host = host().await;
-    let mut good = Client::open(&host, "/rooms/lobby?name=good").await;
-    let mut lazy = Client::open(&host, "/rooms/lobby?name=lazy").await;
+    let mut good = WebSocket::open(&host, "/rooms/lobby?name=good").await;
+    let mut lazy = WebSocket::open(&host, "/rooms/lobby?name=lazy").await;
     let reading = tokio::spawn(async move {
         let mut left = false;
         for number in 0..FRAMES {
@@ -472,12 +419,12 @@ async fn one_that_never_reads_is_let_go_and_the_others_get_everything() {
 #[tokio::test]
 async fn connections_end_with_1001_when_their_plugin_or_the_host_goes() {
     let mut host = host().await;
-    let mut client = Client::open(&host, "/rooms/lobby").await;
+    let mut client = WebSocket::open(&host, "/rooms/lobby").await;
     fs::remove_file(host.plugins().join("rooms.wasm")).unwrap();
     assert_eq!(client.closed().await, 1001);
     fs::copy(component("rooms"), host.plugins().join("rooms.wasm")).unwrap();
     host.until("/stats/lobby", |answer| answer.status == 200).await;
-    let mut client = Client::open(&host, "/rooms/lobby").await;
+    let mut client = WebSocket::open(&host, "/rooms/lobby").await;
     let stopping = host.stop();
     let (code, exit) = tokio::join!(client.closed(), stopping);
     assert_eq!((code, exit), (1001, Some(0)));
