@@ -106,7 +106,9 @@ fn welcome(ports: &Ports, routes: &[String], style: Style) -> String {
         style.dim("admin"),
         ports.admin
     );
-    if let Some(route) = routes.first() {
+    // One that takes any path answers to whatever is asked.
+    let open = routes.iter().find(|route| route.contains("{*"));
+    if let Some(route) = open.or(routes.first()) {
         text += &format!("\ntry   curl -i '{}'\n", url(&base, route).replace("...", "hello"));
     }
     text + "edit a plugin and save: it is built and swapped while it serves\n\n"
