@@ -106,3 +106,37 @@ pub mod streaming {
         default_bindings_module: "trellis_sdk::bindings::streaming",
     });
 }
+
+/// Being handed the bytes of TCP connections.
+pub mod socket {
+    wit_bindgen::generate!({
+        path: "../../../wit/streaming",
+        inline: "
+            package trellis:sdk-socket;
+            world socket {
+                export trellis:streaming/socket-handler@0.1.0;
+            }
+        ",
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_socket",
+        default_bindings_module: "trellis_sdk::bindings::socket",
+    });
+}
+
+/// Being run by the clock.
+pub mod jobs {
+    wit_bindgen::generate!({
+        path: "../../../wit/jobs",
+        inline: "
+            package trellis:sdk-jobs;
+            world jobs {
+                export trellis:jobs/job-handler@0.1.0;
+            }
+        ",
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_jobs",
+        default_bindings_module: "trellis_sdk::bindings::jobs",
+    });
+}

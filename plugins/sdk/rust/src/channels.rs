@@ -83,6 +83,11 @@ pub fn buffered(connection: Connection) -> u64 {
     wit::buffered(connection)
 }
 
+/// What plays in a channel, for players that show it; at most 1,024 bytes.
+pub fn title(channel: &str, title: &str) -> Result<(), Error> {
+    wit::title(channel, title)
+}
+
 /// The connections of this host that hear a channel.
 pub fn listeners(channel: &str) -> u32 {
     wit::listeners(channel)

@@ -74,7 +74,7 @@ impl Accepted {
     /// Let it in, with an empty tag and no channel.
     pub fn new() -> Self {
         let (headers, join, first) = (Vec::new(), Vec::new(), Vec::new());
-        Self { headers, protocol: None, tag: String::new(), join, first }
+        Self { headers, protocol: None, tag: String::new(), join, first, icy: None }
     }
 
     /// What comes with each event of the connection; at most 4,096 bytes.
@@ -98,6 +98,12 @@ impl Accepted {
     /// A further header field of the answer.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Put the title of its channel among the bytes of a stream, after each so many.
+    pub fn icy(mut self, interval: u32) -> Self {
+        self.icy = Some(interval);
         self
     }
 

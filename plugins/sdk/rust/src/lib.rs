@@ -33,6 +33,7 @@ pub mod connection;
 pub mod consumer;
 pub mod geoip;
 pub mod http;
+pub mod job;
 pub mod keyvalue;
 pub mod lifecycle;
 pub mod log;
@@ -40,6 +41,7 @@ pub mod mailbox;
 pub mod metrics;
 pub mod presence;
 pub mod producer;
+pub mod socket;
 pub mod sql;
 mod wire;
 
