@@ -1,7 +1,10 @@
 //! Sizes and times as people write them, in manifests and settings alike: `"64MiB"`, `"5s"`, or a
 //! bare number of bytes or milliseconds. The lowest room: whoever has a setting enters here.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -30,6 +33,12 @@ impl Bytes {
     pub fn as_usize(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
+}
+
+/// Now, in milliseconds since 1970; 0 for a clock that is before.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl From<Millis> for Duration {

@@ -33,7 +33,8 @@ use crate::{
             self,
             replay::{self, Replays},
         },
-        http,
+        http, schedule,
+        socket::{PortCheck, Sockets},
     },
 };
 
@@ -61,7 +62,8 @@ pub async fn run(
     let Some(house) = leave.run_until_cancelled(House::open(&settings, &stop)).await else {
         return Ok(());
     };
-    let House { backends, plugins, folder, edge, connections, admin, token, ports } = house?;
+    let House { backends, plugins, folder, edge, connections, sockets, admin, token, ports } =
+        house?;
     let (state, is_in) = watch::channel(State::Starting);
     let (replays, asked) = replay::channel();
 
@@ -84,6 +86,16 @@ pub async fn run(
     let connected = connections.run(stop.clone());
     triggers.spawn(async {
         connected.await;
+        Ok(())
+    });
+    let listening = sockets.run();
+    triggers.spawn(async {
+        listening.await;
+        Ok(())
+    });
+    let scheduled = schedule::run(plugins.watch(), stop.clone());
+    triggers.spawn(async {
+        scheduled.await;
         Ok(())
     });
     let consuming = consumer::run(backends.log.clone(), plugins.watch(), asked, stop.clone());
@@ -142,6 +154,7 @@ struct House {
     folder: Folder,
     edge: http::Server,
     connections: Arc<Connections>,
+    sockets: Sockets,
     /// Where the admin API will answer.
     admin: TcpListener,
     token: Token,
@@ -165,15 +178,18 @@ impl House {
         let loader = loader(settings, &backends, data).await?;
         let versions = Versions::open(data.join("versions"), settings.versions.clone())
             .context("earlier versions cannot be kept")?;
-        let plugins = Plugins::new(loader, versions, checks(), stop.clone());
+        let tls = settings.sockets.certificate.is_some();
+        let plugins = Plugins::new(loader, versions, checks(tls), stop.clone());
         let folder = Folder::open(settings.host.plugins.clone())?;
         let http = http::Settings {
             max_connections: settings.http.max_connections.min(max_connections()),
             ..settings.http.clone()
         };
         let hub = backends.channels.clone();
-        let connections = Connections::open(&settings.connections, hub, plugins.watch())
+        let connections = Connections::open(&settings.connections, hub.clone(), plugins.watch())
             .context("no threads can be started for connections")?;
+        let sockets = settings.sockets.clone();
+        let sockets = Sockets::open(sockets, hub, plugins.watch(), stop.clone())?;
         let door = Arc::new(Entrance(connections.clone()));
         let edge = http::Server::open(http, plugins.watch(), door).await?;
         let address = settings.admin.listen;
@@ -190,7 +206,7 @@ impl House {
         };
         let token = Token::open(settings.admin.token.as_deref(), &run_dir)
             .with_context(|| format!("cannot keep a token in {}", run_dir.display()))?;
-        Ok(Self { backends, plugins, folder, edge, connections, admin, token, ports })
+        Ok(Self { backends, plugins, folder, edge, connections, sockets, admin, token, ports })
     }
 }
 
@@ -255,8 +271,9 @@ fn replayer(replays: Replays) -> admin::Replayer {
 }
 
 /// What may refuse a generation before it goes live: the triggers whose bindings would clash.
-pub fn checks() -> Vec<Box<dyn Check>> {
-    vec![Box::new(http::RouteCheck), Box::new(consumer::Tables)]
+/// `tls` says whether there is a certificate for ports that want one.
+pub fn checks(tls: bool) -> Vec<Box<dyn Check>> {
+    vec![Box::new(http::RouteCheck), Box::new(PortCheck { tls }), Box::new(consumer::Tables)]
 }
 
 /// What makes generations of components: on these backends, with its cache below `data`.

@@ -13,7 +13,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use trellis::manifest::{self, section};
+use trellis::manifest::{self, Manifest, section};
 
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -60,10 +60,20 @@ pub fn component(name: &str) -> PathBuf {
 
 /// The same component as another version of it, compiled afresh.
 pub fn variant(component: &[u8], version: &str) -> Vec<u8> {
+    changed(component, |manifest| manifest.version = Some(version.to_owned()))
+}
+
+/// The same component with another manifest.
+pub fn changed(component: &[u8], change: impl FnOnce(&mut Manifest)) -> Vec<u8> {
     let text = section::find(component).expect("components carry their manifests");
     let mut manifest = manifest::read(text, "the component").unwrap();
-    manifest.version = Some(version.to_owned());
+    change(&mut manifest);
     section::embed(component, &manifest).unwrap()
+}
+
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Host {

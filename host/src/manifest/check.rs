@@ -26,6 +26,10 @@ const MAX_MESSAGE: u64 = 16 << 20;
 const MAX_LANES: u64 = 1000;
 /// The most that a manifest may let wait for one connection.
 const MAX_WAITING: u64 = 64 << 20;
+/// The most connections of one listener: each has an instance.
+const MAX_CONNECTIONS: u64 = 10_000;
+/// The time between two runs of a schedule, in milliseconds: up to a day.
+const EVERY: RangeInclusive<u64> = 50..=24 * 3600 * 1000;
 /// The most requests of one client, in a second and at once.
 const MAX_RATE: u64 = 1_000_000;
 /// The longest time in milliseconds: a year.
@@ -45,6 +49,8 @@ pub fn check(manifest: &Manifest) -> Outcome {
     if let Some(limit) = manifest.http.as_ref().and_then(|http| http.rate_limit) {
         check_rate_limit(limit)?;
     }
+    check_listeners(manifest)?;
+    check_schedules(manifest)?;
     check_consumers(manifest)?;
     check_produce(manifest)?;
     check_limits(manifest)?;
@@ -144,6 +150,50 @@ pub fn check_rate_limit(limit: RateLimit) -> Outcome {
     let at = |key: &str| ["http".into(), "rate-limit".into(), key.into()];
     check_range(at("per-second"), limit.per_second, 1..=MAX_RATE)?;
     check_range(at("burst"), limit.burst, 1..=MAX_RATE)
+}
+
+fn check_listeners(manifest: &Manifest) -> Outcome {
+    for (index, listen) in manifest.listen.iter().enumerate() {
+        let at = |key: &str| [Step::from("listen"), index.into(), key.into()];
+        check_part_name(&listen.name, at("name"))?;
+        check_range(at("port"), listen.port, 1..=u16::MAX.into())?;
+        check_range(at("max-connections"), listen.max_connections, 1..=MAX_CONNECTIONS)?;
+        check_range(at("idle"), listen.idle.0, 1000..=MAX_TIME)?;
+        check_range(at("max-waiting"), listen.max_waiting.0, 1024..=MAX_WAITING)?;
+        for earlier in &manifest.listen[..index] {
+            if earlier.name == listen.name {
+                let message = format!("two listeners are called `{}`", listen.name);
+                return Err(Fault::new(at("name"), message, "give one of them another name"));
+            }
+            if earlier.port == listen.port {
+                let message = format!("port {} is listened to twice", listen.port);
+                return Err(Fault::new(at("port"), message, "give one of the two another port"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_schedules(manifest: &Manifest) -> Outcome {
+    for (index, schedule) in manifest.schedule.iter().enumerate() {
+        let at = |key: &str| [Step::from("schedule"), index.into(), key.into()];
+        check_part_name(&schedule.name, at("name"))?;
+        check_range(at("every"), schedule.every.0, EVERY)?;
+        if manifest.schedule[..index].iter().any(|earlier| earlier.name == schedule.name) {
+            let message = format!("two schedules are called `{}`", schedule.name);
+            return Err(Fault::new(at("name"), message, "give one of them another name"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a listener or a schedule may be called this.
+fn check_part_name<const N: usize>(name: &str, path: [Step; N]) -> Outcome {
+    if is_name(name) {
+        return Ok(());
+    }
+    let hint = "use 1 to 63 of `a-z`, `0-9` and `-`, starting with a letter";
+    Err(Fault::new(path, format!("`{}` is no name", name.escape_debug()), hint))
 }
 
 fn check_consumers(manifest: &Manifest) -> Outcome {

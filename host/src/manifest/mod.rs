@@ -44,6 +44,12 @@ pub struct Manifest {
     /// Where it takes connections.
     #[serde(default)]
     pub connect: Option<Connect>,
+    /// The ports where it speaks a protocol of its own.
+    #[serde(default)]
+    pub listen: Vec<Listen>,
+    /// What it does by the clock.
+    #[serde(default)]
+    pub schedule: Vec<Schedule>,
     /// The topics that run it.
     #[serde(default)]
     pub consume: Vec<Consume>,
@@ -127,6 +133,52 @@ impl Default for Connect {
         let (max_message, max_waiting) = (Bytes(64 << 10), Bytes(256 << 10));
         Self { routes: Vec::new(), max_message, max_waiting, lanes: 8 }
     }
+}
+
+/// One `[[listen]]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Listen {
+    /// Tells the plugin's listeners apart; written like a plugin's name.
+    pub name: String,
+    /// The TCP port, of the address in `[sockets]` of the settings.
+    pub port: u16,
+    /// Connections at a time; more are refused.
+    #[serde(default = "Listen::default_max_connections")]
+    pub max_connections: u32,
+    /// A client that sends nothing for so long is closed.
+    #[serde(default = "Listen::default_idle")]
+    pub idle: Millis,
+    /// What may wait for a client to take it; beyond it nothing more of it is read.
+    #[serde(default = "Listen::default_max_waiting")]
+    pub max_waiting: Bytes,
+    /// Whether clients speak TLS, with the certificate in `[sockets]` of the settings.
+    #[serde(default)]
+    pub tls: bool,
+}
+
+impl Listen {
+    fn default_max_connections() -> u32 {
+        64
+    }
+
+    fn default_idle() -> Millis {
+        Millis(60_000)
+    }
+
+    fn default_max_waiting() -> Bytes {
+        Bytes(1 << 20)
+    }
+}
+
+/// One `[[schedule]]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Schedule {
+    /// Tells the plugin's schedules apart; written like a plugin's name.
+    pub name: String,
+    /// The time from one run to the next.
+    pub every: Millis,
 }
 
 /// One `[[consume]]` table.

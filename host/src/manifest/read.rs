@@ -95,6 +95,8 @@ impl Manifest {
             description: None,
             http: Some(Http { routes, ..Http::default() }),
             connect: None,
+            listen: Vec::new(),
+            schedule: Vec::new(),
             consume: Vec::new(),
             needs: Default::default(),
             config: Default::default(),

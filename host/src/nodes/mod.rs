@@ -9,11 +9,7 @@
 //! gets requests the load balancer's. A store that is away costs the picture, never a request.
 //! With the embedded backends there is one host, and it sees itself.
 
-use std::{
-    fs,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fs, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::MissedTickBehavior};
@@ -23,6 +19,7 @@ use crate::{
     backends::keyvalue::{Cursor, KeyValue, MAX_KEYS, Namespace, Result, Store},
     plugins::Status,
     quantity::Millis,
+    quantity::now_ms,
 };
 
 pub mod node;
@@ -184,9 +181,4 @@ fn machine_name() -> String {
     let name = names.iter().find_map(|path| fs::read_to_string(path).ok());
     let name = name.as_deref().map(str::trim).filter(|name| !name.is_empty());
     name.unwrap_or("host").to_owned()
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,9 +8,8 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{
-    Canary, Generation, Weights, entries::now_ms, load::Loaded, swap::Shared, versions::Arrival,
-};
+use super::{Canary, Generation, Weights, load::Loaded, swap::Shared, versions::Arrival};
+use crate::quantity::now_ms;
 
 impl Shared {
     /// Let what was loaded answer a part of its plugin's requests.

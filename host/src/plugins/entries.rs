@@ -7,7 +7,6 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
 };
 
 use super::{
@@ -16,6 +15,7 @@ use super::{
     folder::{Difference, Source},
     status::{Split, State, Status, Version, VersionState, Weights},
 };
+use crate::quantity::now_ms;
 
 /// Every file, by path.
 #[derive(Default)]
@@ -280,12 +280,6 @@ impl Entry {
             .take()
             .map(|canary| Arc::new(Canary { generation: canary.generation.clone(), weights }));
     }
-}
-
-/// Now, in milliseconds since 1970.
-pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
 }
 
 #[cfg(test)]

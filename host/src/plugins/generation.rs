@@ -18,13 +18,11 @@ use std::{
 
 use tokio::sync::OnceCell;
 
-use super::{
-    entries::now_ms,
-    status::{Status, Version, VersionState},
-};
+use super::status::{Status, Version, VersionState};
 use crate::{
     capabilities::{Dialect, Prepared, logging::Meter},
     manifest::Manifest,
+    quantity::now_ms,
     runtime::{CallError, Code, Instances, Lease, Runtime, exports::Offered, instances::Limits},
 };
 
@@ -62,6 +60,9 @@ impl Sub for Counts {
 const TRANSFER: usize = 32 << 20;
 /// What a response may have besides its body.
 const MAX_HEAD: usize = 1 << 20;
+/// The most connections with an instance each. Listeners have their own limits: this one only has to
+/// be beyond them, since a version takes over what earlier ones let in.
+const MAX_SOCKETS: u32 = 1 << 20;
 /// Lines about failed calls, over time and at once.
 const TOLD_A_SECOND: u32 = 50;
 const TOLD_AT_ONCE: u32 = 500;
@@ -77,6 +78,8 @@ pub struct Generation {
     runtime: Arc<Runtime>,
     prepared: Mutex<Option<Prepared>>,
     instances: OnceCell<Arc<Instances>>,
+    /// Those that have a connection each, for as long as it lasts: longer than the generation.
+    sockets: OnceCell<Arc<Instances>>,
     loaded_ms: u64,
     calls: AtomicU64,
     faults: AtomicU64,
@@ -115,6 +118,7 @@ impl Generation {
             runtime,
             prepared: Mutex::new(Some(prepared)),
             instances: OnceCell::new(),
+            sockets: OnceCell::new(),
             loaded_ms: now_ms(),
             calls: AtomicU64::new(0),
             faults: AtomicU64::new(0),
@@ -152,6 +156,17 @@ impl Generation {
             Some(instances) => instances.lend().await,
             None => Box::pin(self.instances()).await?.lend().await,
         }
+    }
+
+    /// Borrow an instance for one connection, until that ends. It is not waited for when the
+    /// generation drains.
+    pub async fn lend_socket(&self) -> Result<Lease, CallError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let beside = async || {
+            let limits = Limits { concurrency: MAX_SOCKETS, reuse: false, ..self.limits() };
+            Ok::<_, CallError>(Box::pin(self.instances()).await?.beside(limits))
+        };
+        self.sockets.get_or_try_init(beside).await?.lend().await
     }
 
     /// Note that a call gave no answer, for the metrics and the comparison with other versions.
@@ -302,7 +317,8 @@ impl Generation {
         Counts { calls: status.calls, faults: status.faults, errors: status.errors } =
             self.counts();
         if let Some(instances) = self.awake() {
-            status.lent = instances.lent();
+            let sockets = self.sockets.get().map_or(0, |sockets| sockets.lent());
+            status.lent = instances.lent() + sockets;
             status.instances = instances.idle_count() as u32 + status.lent;
             status.memory = instances.memory() as u64;
         }

@@ -253,14 +253,52 @@ fn check_triggers(manifest: &Manifest, offered: Offered) -> anyhow::Result<()> {
         ),
         _ => {}
     }
+    check_started(name, offered.socket, !manifest.listen.is_empty(), &LISTEN)?;
+    check_started(name, offered.job, !manifest.schedule.is_empty(), &SCHEDULE)?;
     if offered == Offered::default() {
         bail!(
             "plugin `{name}` exports nothing that this host could start\nhint: export \
              `trellis:http/handler`, `trellis:kafka/consumer`, \
-             `trellis:streaming/connection-handler` or `wasi:http/incoming-handler`"
+             `trellis:streaming/connection-handler`, `trellis:streaming/socket-handler`, \
+             `trellis:jobs/job-handler` or `wasi:http/incoming-handler`"
         );
     }
     Ok(())
+}
+
+/// A contract and the tables of the manifest that go with it.
+struct Started {
+    interface: &'static str,
+    tables: &'static str,
+    example: &'static str,
+}
+
+const LISTEN: Started = Started {
+    interface: "trellis:streaming/socket-handler",
+    tables: "[[listen]]",
+    example: "`name = \"source\"` and `port = 8001`",
+};
+
+const SCHEDULE: Started = Started {
+    interface: "trellis:jobs/job-handler",
+    tables: "[[schedule]]",
+    example: "`name = \"tidy\"` and `every = \"1h\"`",
+};
+
+/// One without the other starts nothing.
+fn check_started(name: &str, offered: bool, asked: bool, what: &Started) -> anyhow::Result<()> {
+    let Started { interface, tables, example } = what;
+    match (offered, asked) {
+        (false, true) => bail!(
+            "plugin `{name}` has `{tables}` in its manifest, but its component does not export \
+             `{interface}`\nhint: export it, or take `{tables}` out"
+        ),
+        (true, false) => bail!(
+            "plugin `{name}` exports `{interface}`, but its manifest has no `{tables}`\nhint: add \
+             `{tables}` with {example}"
+        ),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

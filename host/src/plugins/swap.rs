@@ -18,10 +18,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Blueprint, Check, Claim, Generation, Live, Versions,
-    entries::{Entries, Entry, now_ms},
+    entries::{Entries, Entry},
     load::{Loaded, Loader},
     versions::{Arrival, Parcel},
 };
+use crate::quantity::now_ms;
 use crate::runtime::Code;
 
 /// Components that are read and compiled at a time.

@@ -12,12 +12,12 @@ use std::{
 
 use super::{
     Blueprint, Generation,
-    entries::now_ms,
     generation::Counts,
     swap::{Shared, start},
     verdict::fails_more,
     versions::{Index, short},
 };
+use crate::quantity::now_ms;
 
 /// How often it is looked how a version does.
 const LOOK: Duration = Duration::from_millis(250);

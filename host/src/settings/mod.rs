@@ -16,7 +16,7 @@ use crate::{
     plugins::{grants::Grants, versions},
     quantity::Millis,
     runtime,
-    triggers::{connection, http},
+    triggers::{connection, http, socket},
 };
 
 mod check;
@@ -48,6 +48,8 @@ pub struct Settings {
     pub versions: versions::Settings,
     /// `[connections]`
     pub connections: connection::Settings,
+    /// `[sockets]`
+    pub sockets: socket::Settings,
     /// `[log]`, `[sql]`, `[keyvalue]`, `[cache]`, `[blobs]`, `[channels]` and `[postgres]`
     #[serde(flatten)]
     pub backends: backends::Settings,
@@ -65,6 +67,7 @@ const TABLES: &[&str] = &[
     "host",
     "http",
     "connections",
+    "sockets",
     "admin",
     "nodes",
     "runtime",
@@ -138,6 +141,7 @@ impl<'de> Visitor<'de> for Tables {
                 "host" => settings.host = map.next_value()?,
                 "http" => settings.http = map.next_value()?,
                 "connections" => settings.connections = map.next_value()?,
+                "sockets" => settings.sockets = map.next_value()?,
                 "channels" => settings.backends.channels = map.next_value()?,
                 "log" => settings.backends.log = map.next_value()?,
                 "sql" => settings.backends.sql = map.next_value()?,

@@ -7,3 +7,5 @@
 pub mod connection;
 pub mod consumer;
 pub mod http;
+pub mod schedule;
+pub mod socket;

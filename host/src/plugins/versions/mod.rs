@@ -20,8 +20,8 @@ use std::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::entries::now_ms;
 use crate::quantity::Millis;
+use crate::quantity::now_ms;
 
 mod index;
 #[cfg(test)]

@@ -14,7 +14,9 @@ use crate::capabilities::State;
 pub mod connection;
 pub mod consumer;
 pub mod http;
+pub mod job;
 pub mod lifecycle;
+pub mod socket;
 
 /// Which contracts a component exports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +27,10 @@ pub struct Offered {
     pub consumer: Option<consumer::Form>,
     /// It takes connections.
     pub connection: bool,
+    /// It speaks over TCP.
+    pub socket: bool,
+    /// It does things by the clock.
+    pub job: bool,
     /// It has hooks around its life.
     pub lifecycle: bool,
 }
@@ -41,6 +47,8 @@ pub struct Indices {
     http: Option<http::Indices>,
     consumer: Option<consumer::Indices>,
     connection: Option<connection::Indices>,
+    socket: Option<socket::Indices>,
+    job: Option<job::Indices>,
     lifecycle: Option<lifecycle::Indices>,
 }
 
@@ -52,6 +60,10 @@ pub struct Exports {
     pub consumer: Option<consumer::Exports>,
     /// `trellis:streaming/connection-handler`
     pub connection: Option<connection::Exports>,
+    /// `trellis:streaming/socket-handler`
+    pub socket: Option<socket::Exports>,
+    /// `trellis:jobs/job-handler`
+    pub job: Option<job::Exports>,
     /// `trellis:plugin/lifecycle`.
     pub lifecycle: Option<lifecycle::Exports>,
 }
@@ -63,6 +75,8 @@ impl Indices {
             http: http::Indices::of(component)?,
             consumer: consumer::Indices::of(component)?,
             connection: connection::Indices::of(component)?,
+            socket: socket::Indices::of(component)?,
+            job: job::Indices::of(component)?,
             lifecycle: lifecycle::Indices::of(component)?,
         })
     }
@@ -73,6 +87,8 @@ impl Indices {
             http: self.http.as_ref().map(http::Indices::form),
             consumer: self.consumer.as_ref().map(consumer::Indices::form),
             connection: self.connection.is_some(),
+            socket: self.socket.is_some(),
+            job: self.job.is_some(),
             lifecycle: self.lifecycle.is_some(),
         }
     }
@@ -83,6 +99,8 @@ impl Indices {
             http: self.http.as_ref().map(|i| i.load(store, instance)).transpose()?,
             consumer: self.consumer.as_ref().map(|i| i.load(store, instance)).transpose()?,
             connection: self.connection.as_ref().map(|i| i.load(store, instance)).transpose()?,
+            socket: self.socket.as_ref().map(|i| i.load(store, instance)).transpose()?,
+            job: self.job.as_ref().map(|i| i.load(store, instance)).transpose()?,
             lifecycle: self.lifecycle.as_ref().map(|i| i.load(store, instance)).transpose()?,
         })
     }

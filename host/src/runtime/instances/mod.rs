@@ -64,7 +64,7 @@ pub struct Limits {
 pub struct Instances {
     plugin: Arc<str>,
     code: Arc<Code>,
-    prepared: Prepared,
+    prepared: Arc<Prepared>,
     limits: Limits,
     idle: Mutex<Idle>,
     slots: Semaphore,
@@ -116,7 +116,25 @@ struct Instance {
 impl Instances {
     /// A pool without instances yet.
     pub fn new(plugin: Arc<str>, code: Arc<Code>, prepared: Prepared, limits: Limits) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::with(plugin, code, Arc::new(prepared), limits, Arc::default()))
+    }
+
+    /// Another pool of the same generation, with limits of its own but for the memory, which the
+    /// two share. It does not drain with this one.
+    pub fn beside(&self, limits: Limits) -> Arc<Self> {
+        let (plugin, code, prepared) =
+            (self.plugin.clone(), self.code.clone(), self.prepared.clone());
+        Arc::new(Self::with(plugin, code, prepared, limits, self.memory.clone()))
+    }
+
+    fn with(
+        plugin: Arc<str>,
+        code: Arc<Code>,
+        prepared: Arc<Prepared>,
+        limits: Limits,
+        memory: Arc<AtomicUsize>,
+    ) -> Self {
+        Self {
             plugin,
             code,
             prepared,
@@ -129,12 +147,12 @@ impl Instances {
             waiting: AtomicU32::new(0),
             watchers: AtomicU32::new(0),
             lent: AtomicU32::new(0),
-            memory: Arc::default(),
+            memory,
             interrupted: Arc::default(),
             interrupts: Notify::new(),
             ended: AtomicBool::new(false),
             returned: Notify::new(),
-        })
+        }
     }
 
     /// Borrow an instance for one call. Waits in the bounded queue while all are taken.

@@ -33,7 +33,7 @@ use crate::{
 
 mod desk;
 mod lane;
-mod meters;
+pub(in crate::triggers) mod meters;
 mod open;
 mod shard;
 mod socket;
@@ -167,7 +167,7 @@ impl Connections {
         for space in self.hub.all() {
             if !lane::is_live(&self.live, space.plugin()) {
                 end(&space, "the plugin was removed", |_| true);
-            } else if lane::serving(&self.live, space.plugin()).is_none() {
+            } else if !lane::takes_connections(&self.live, space.plugin()) {
                 let reason = "the plugin takes no connections any longer";
                 end(&space, reason, |id| !space.is_mailbox(id));
             }

@@ -1,6 +1,6 @@
 //! What a request asks for: reads its target and host, and packs it for a plugin.
 
-use std::{borrow::Cow, time::SystemTime};
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Uri, Version, header, request::Parts, uri::Authority};
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     observe::traces,
+    quantity::now_ms,
     runtime::exports::{
         connection::{self, Transport},
         http::{packed::Head, plain},
@@ -248,11 +249,6 @@ impl Asked<'_> {
         let values = values.map(|value| path::decode(value).unwrap_or(Cow::Borrowed(value)));
         self.names.iter().map(String::as_str).zip(values)
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The target in absolute form, as wasi:http wants it.

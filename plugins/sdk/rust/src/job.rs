@@ -28,7 +28,7 @@ macro_rules! job {
                     $run(job)
                 }
             }
-            $crate::bindings::jobs::export_jobs!(Handler with_types_in $crate::bindings::jobs);
+    $crate::bindings::jobs::export_jobs!(Handler with_types_in $crate::bindings::jobs);
         };
         // A native build tests it without exporting it.
         #[cfg(not(target_family = "wasm"))]

@@ -9,14 +9,10 @@
 //! writes whole or not at all. In a file of its own or in an attribute it could be of another
 //! version than the bytes.
 
-use std::{
-    fs::File,
-    io,
-    os::unix::fs::FileExt,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fs::File, io, os::unix::fs::FileExt};
 
 use super::super::{ContentType, Info, MAX_CONTENT_TYPE};
+use crate::quantity::now_ms;
 
 /// The bytes of a header.
 pub const LENGTH: usize = 512;
@@ -98,11 +94,6 @@ impl Header {
             content_type: self.content_type.clone(),
         }
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
