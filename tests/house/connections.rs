@@ -326,6 +326,37 @@ async fn event_streams_share_a_socket_of_http_2_and_leave_nothing_behind() {
 }
 
 #[tokio::test]
+async fn a_player_that_asks_for_titles_gets_them_and_another_one_does_not() {
+    let host = host().await;
+    host.post("/title/radio", "first song").await;
+    let mut streams = Vec::new();
+    for fields in ["icy-metadata: 1\r\n", ""] {
+        let mut stream = TcpStream::connect(host.address("http")).await.unwrap();
+        let head = format!("GET /rooms/radio?icy=256 HTTP/1.1\r\nhost: h\r\n{fields}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap());
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        assert_eq!(answer.contains("icy-metaint: 256\r\n"), !fields.is_empty(), "{answer}");
+        streams.push(stream);
+    }
+    host.until("/stats/radio", |answer| answer.text() == "2").await;
+    for letter in ["a", "b", "c"] {
+        host.post("/post/radio", letter.repeat(200)).await;
+    }
+    let expected = [&b"a".repeat(200)[..], &b"b".repeat(56), b"\x02StreamTitle='first song';"];
+    for (mut stream, expected) in streams.into_iter().zip([expected.concat(), b"a".repeat(200)]) {
+        let mut bytes = vec![0; expected.len()];
+        timeout(PATIENCE, stream.read_exact(&mut bytes)).await.unwrap().unwrap();
+        assert_eq!(bytes, expected);
+    }
+    let refused = host.get("/rooms/radio?icy=9").await;
+    assert_eq!(refused.status, 500);
+}
+
+#[tokio::test]
 async fn a_stream_is_the_frames_themselves() {
     let host = host().await;
     host.post("/post/audio", "abc\ndef").await;

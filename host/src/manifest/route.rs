@@ -1,5 +1,5 @@
 //! Route patterns: `[host]/path`, where `{name}` stands for one segment and a last `{*name}`
-//! for the rest.
+//! for the rest; `{name}.mp3` for a segment that ends so.
 
 use std::fmt;
 
@@ -19,6 +19,8 @@ pub enum Segment {
     Literal(String),
     /// Any one segment, under this name.
     Parameter(String),
+    /// Any one segment that has something before this end, which is under this name.
+    Suffixed(String, String),
     /// All that is left, under this name; only at the end.
     Rest(String),
 }
@@ -79,12 +81,15 @@ impl Pattern {
         let mut shape = self.host.clone().unwrap_or_default();
         for segment in &self.segments {
             shape.push('/');
-            shape.push_str(match segment {
-                Segment::Literal(text) => text,
-                // No literal has a brace.
-                Segment::Parameter(_) => "{}",
-                Segment::Rest(_) => "{*}",
-            });
+            // No literal has a brace.
+            let (stem, end) = match segment {
+                Segment::Literal(text) => (text.as_str(), ""),
+                Segment::Parameter(_) => ("{}", ""),
+                Segment::Suffixed(_, suffix) => ("{}", suffix.as_str()),
+                Segment::Rest(_) => ("{*}", ""),
+            };
+            shape.push_str(stem);
+            shape.push_str(end);
         }
         shape
     }
@@ -96,6 +101,7 @@ impl fmt::Display for Pattern {
         self.segments.iter().try_for_each(|segment| match segment {
             Segment::Literal(text) => write!(f, "/{text}"),
             Segment::Parameter(name) => write!(f, "/{{{name}}}"),
+            Segment::Suffixed(name, suffix) => write!(f, "/{{{name}}}{suffix}"),
             Segment::Rest(name) => write!(f, "/{{*{name}}}"),
         })
     }
@@ -104,8 +110,8 @@ impl fmt::Display for Pattern {
 impl Segment {
     fn parse(route: &str, segment: &str) -> Result<Self, Error> {
         let broken = || Error::Segment { route: route.into(), segment: segment.into() };
-        let inside = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-        let Some(name) = inside else {
+        let inside = segment.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        let Some((name, suffix)) = inside else {
             let literal = !segment.contains(['{', '}', '?', '#']) && !segment.contains(' ');
             return if literal { Ok(Self::Literal(segment.into())) } else { Err(broken()) };
         };
@@ -117,16 +123,26 @@ impl Segment {
         {
             return Err(broken());
         }
-        Ok(if rest { Self::Rest(name.into()) } else { Self::Parameter(name.into()) })
+        match (rest, suffix) {
+            (true, "") => Ok(Self::Rest(name.into())),
+            (false, "") => Ok(Self::Parameter(name.into())),
+            (false, suffix) if is_suffix(suffix) => Ok(Self::Suffixed(name.into(), suffix.into())),
+            _ => Err(broken()),
+        }
     }
 
     /// The name of a parameter.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Literal(_) => None,
-            Self::Parameter(name) | Self::Rest(name) => Some(name),
+            Self::Parameter(name) | Self::Suffixed(name, _) | Self::Rest(name) => Some(name),
         }
     }
+}
+
+/// What a segment may end with: nothing that requests write in more than one way.
+fn is_suffix(suffix: &str) -> bool {
+    suffix.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 fn check_order(route: &str, segments: &[Segment]) -> Result<(), Error> {
@@ -162,7 +178,9 @@ mod tests {
 
     #[test]
     fn a_pattern_is_shown_as_it_is_read() {
-        for route in ["/", "/t/{*path}", "trk.example.com/batch", "*.example.com/a/{b}/c", "/a/"] {
+        for route in
+            ["/", "/{a}.mp3", "/t/{*path}", "trk.example.com/batch", "*.example.com/a/{b}/c", "/a/"]
+        {
             assert_eq!(Pattern::parse(route).unwrap().to_string(), route);
         }
         assert_eq!(Pattern::parse("WWW.Example.com/").unwrap().host.unwrap(), "www.example.com");
@@ -174,6 +192,9 @@ mod tests {
         insta::assert_snapshot!(why("users"), @"route `users` has no path; write `/users` or `users/`");
         insta::assert_snapshot!(why("exa mple.com/"), @"route `exa mple.com/` has the host `exa mple.com`, which is no host name");
         insta::assert_snapshot!(why("/a/b{id}"), @"route `/a/b{id}` has the segment `b{id}`; write `{name}`, or last `{*name}`");
+        for route in ["/a/{*id}.mp3", "/{a}{b}", "/{a}.x}", "/{a}%2F"] {
+            assert!(why(route).contains("has the segment"), "{route}");
+        }
         insta::assert_snapshot!(why("/a/{id"), @"route `/a/{id` has the segment `{id`; write `{name}`, or last `{*name}`");
         insta::assert_snapshot!(why("/{*all}/b"), @"route `/{*all}/b` goes on behind `{*...}`, which takes all that is left");
         insta::assert_snapshot!(why("/{id}/b/{id}"), @"route `/{id}/b/{id}` has the parameter `id` twice");
@@ -185,7 +206,7 @@ mod tests {
         for (one, other) in [("/a/{b}", "/a/{c}"), ("/{*b}", "/{*c}"), ("h/a", "H/a")] {
             assert_eq!(shape(one), shape(other));
         }
-        let routes = ["/", "/a", "/a/", "/A", "/{x}", "/{*x}", "/a/{*x}", "h/a", "*.h/a"];
+        let routes = ["/", "/a", "/a/", "/A", "/{x}", "/{x}.a", "/{*x}", "/a/{*x}", "h/a", "*.h/a"];
         let shapes: std::collections::BTreeSet<String> = routes.map(shape).into();
         assert_eq!(shapes.len(), routes.len(), "{shapes:?}");
     }

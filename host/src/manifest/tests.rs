@@ -136,7 +136,7 @@ fn a_misspelt_key_is_pointed_at_and_the_nearest_is_named() {
        |
      2 | zzz = 1
        | ^^^
-    hint: known are `name`, `version`, `description`, `http`, `connect`, `consume`, `needs`, `config`, `limits`, `topics`
+    hint: known are `name`, `version`, `description`, `http`, `connect`, `listen`, `schedule`, `consume`, `needs`, `config`, `limits`, `topics`
     "#);
 }
 

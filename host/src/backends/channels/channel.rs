@@ -21,6 +21,7 @@ use super::{
     frame::{Frame, Tally},
     hearing::{Ear, Hearer, Hearing},
     ring::{History, Limits, Portion, Read, Ring, Start},
+    title::Title,
 };
 
 /// What happens to a listener that the ring has passed.
@@ -67,6 +68,7 @@ pub struct Channel {
     state: Mutex<State>,
     tally: Arc<Tally>,
     listeners: AtomicUsize,
+    title: Mutex<Option<Arc<Title>>>,
 }
 
 struct State {
@@ -105,12 +107,25 @@ impl Channel {
             state: Mutex::new(state),
             tally,
             listeners: AtomicUsize::new(0),
+            title: Mutex::default(),
         }
     }
 
     /// The name it was opened with.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// What plays.
+    pub fn title(&self) -> Option<Arc<Title>> {
+        self.title.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Something else plays.
+    pub fn entitle(&self, title: &str) {
+        let title = Arc::new(Title::new(title));
+        *self.title.lock().unwrap_or_else(PoisonError::into_inner) = Some(title);
+        self.touch();
     }
 
     /// Keep a frame for the listeners, and tell those who serve them. The answer is its number.

@@ -28,6 +28,7 @@ mod ring;
 mod rules;
 mod settings;
 mod space;
+mod title;
 
 pub use channel::{Channel, Listener, Options, Slow, TooSlow};
 pub use frame::{Form, Frame, Kind, Tally};
@@ -39,6 +40,7 @@ pub use ring::{History, Limits, Portion, Read, Ring, Start};
 pub use rules::{Rule, Rules};
 pub use settings::Settings;
 pub use space::{Effect, Error, MAX_JOINED, Outlet, Space};
+pub use title::Title;
 
 /// How often what nobody uses is looked for.
 const SWEEP: Duration = Duration::from_secs(1);

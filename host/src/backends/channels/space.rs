@@ -39,6 +39,8 @@ pub trait Outlet: Send + Sync {
 pub enum Effect {
     /// A frame goes to all who joined.
     Publish(String, Frame),
+    /// Something else plays in a channel.
+    Title(String, String),
     /// A connection hears a channel from here on.
     Join(u64, String, Start),
     /// It hears it no longer.
@@ -176,6 +178,10 @@ impl Space {
         match effect {
             Effect::Publish(channel, frame) => {
                 self.channel(&channel, rules)?.push(frame);
+                Ok(())
+            }
+            Effect::Title(channel, title) => {
+                self.channel(&channel, rules)?.entitle(&title);
                 Ok(())
             }
             Effect::Join(id, channel, start) => self.join(id, &channel, start, rules),

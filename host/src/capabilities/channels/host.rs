@@ -160,6 +160,9 @@ fn link_channels(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             })
         },
     )?;
+    interface.func_wrap("title", |mut store: Store<'_>, (channel, title): (String, String)| {
+        cause(&mut store, Effect::Title(channel, title))
+    })?;
     interface.func_wrap("listeners", |mut store: Store<'_>, (channel,): (String,)| {
         let (channels, _) = own(&mut store)?;
         let listeners = channels.prepared.space.listeners(&channel);

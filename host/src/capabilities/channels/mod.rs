@@ -25,6 +25,8 @@ mod tests;
 const MAX_NAME: usize = 255;
 /// The longest tag of a connection, and meta of presence.
 const MAX_TEXT: usize = 4096;
+/// The longest title of what plays.
+const MAX_TITLE: usize = 1024;
 /// The largest frame.
 const MAX_FRAME: usize = 1 << 20;
 /// The longest reason of a close: what fits in its frame.
@@ -183,6 +185,10 @@ pub fn check(effect: &Effect) -> Result<(), Error> {
             name(channel)?;
             sized(frame)
         }
+        Effect::Title(channel, title) => {
+            name(channel)?;
+            within("a title", title.len(), MAX_TITLE)
+        }
         Effect::Join(_, channel, _) | Effect::Leave(_, channel) | Effect::Hide(_, channel) => {
             name(channel)
         }
@@ -220,6 +226,7 @@ fn within(what: &'static str, length: usize, most: usize) -> Result<(), Error> {
 fn length(effect: &Effect) -> usize {
     match effect {
         Effect::Publish(channel, frame) => channel.len() + frame.payload().len(),
+        Effect::Title(channel, title) => channel.len() + title.len(),
         Effect::Join(_, text, _)
         | Effect::Leave(_, text)
         | Effect::Close(_, _, text)

@@ -61,6 +61,7 @@ pub struct Accepted {
     pub tag: String,
     pub join: Vec<(String, Start)>,
     pub first: Vec<Frame>,
+    pub icy: Option<u32>,
 }
 
 /// `refused`

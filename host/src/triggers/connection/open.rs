@@ -91,7 +91,9 @@ impl Connections {
             Some(upgrade) => self.open_socket(head, party, upgrade, connect),
             None => {
                 let alone = parts.version < Version::HTTP_2;
-                Ok(self.open_stream(head, party, Kind { transport, alone }, connect, busy))
+                let wants = alone && transport == Transport::Stream && wants_titles(&parts.headers);
+                let titles = party.accepted.icy.filter(|_| wants);
+                Ok(self.open_stream(head, party, Kind { transport, alone, titles }, connect, busy))
             }
         };
         // Whoever ended all of them may have done so before this one was there.
@@ -164,8 +166,11 @@ impl Connections {
         dress(head.headers_mut(), kind.transport);
         let (form, protocol, name) = match kind.transport {
             Transport::EventStream => (Form::EventStream, Protocol::EventStream, "event-stream"),
-            _ => (Form::Raw, Protocol::Raw, "stream"),
+            _ => (Form::Raw, Protocol::Raw { titles: kind.titles }, "stream"),
         };
+        if let Some(interval) = kind.titles {
+            head.headers_mut().insert("icy-metaint", HeaderValue::from(interval));
+        }
         let (origin, max_waiting) = (party.origin.clone(), connect.max_waiting.as_usize());
         let open = Open::new(party.space.plugin(), name);
         *head.body_mut() = if kind.alone {
@@ -189,6 +194,8 @@ struct Kind {
     transport: Transport,
     /// Whether it has its socket alone: other requests of HTTP/2 share theirs.
     alone: bool,
+    /// After how many bytes each its titles come, where its client wants them.
+    titles: Option<u32>,
 }
 
 /// A connection that was let in, before it has an outlet.
@@ -242,7 +249,7 @@ fn accept(
         Some(protocol) if !offered.contains(protocol) => {
             Some(format!("the subprotocol `{protocol}`, which the client does not offer"))
         }
-        _ => beyond(&accepted),
+        _ => beyond(&accepted).or_else(|| interval_beyond(accepted.icy?)),
     };
     let headers = std::mem::take(&mut accepted.headers);
     let head = problem.map_or_else(|| answer(200, headers, Bytes::new()), Err);
@@ -260,6 +267,15 @@ fn beyond(accepted: &Accepted) -> Option<String> {
         .chain(accepted.join.iter().map(join))
         .chain(accepted.first.iter().map(send));
     effects.find_map(|effect| channels::check(&effect).err()).map(|error| error.to_string())
+}
+
+/// The bytes from one title to the next.
+const INTERVALS: std::ops::RangeInclusive<u32> = 256..=1 << 20;
+
+fn interval_beyond(interval: u32) -> Option<String> {
+    let (least, most) = (INTERVALS.start(), INTERVALS.end());
+    let told = || format!("titles after each {interval} bytes; {least} to {most} are taken");
+    (!INTERVALS.contains(&interval)).then(told)
 }
 
 fn answer_refused(generation: &Generation, refused: Refused) -> Result<Response<Body>, Refusal> {
@@ -316,6 +332,11 @@ fn wants_events(headers: &HeaderMap) -> bool {
         let kind = kind.split(';').next().unwrap_or_default().trim();
         kind.eq_ignore_ascii_case("text/event-stream")
     })
+}
+
+/// Whether the client is a player that looks for titles among the bytes.
+fn wants_titles(headers: &HeaderMap) -> bool {
+    headers.get("icy-metadata").is_some_and(|value| value.as_bytes().trim_ascii() == b"1")
 }
 
 /// Where an event stream that comes back has been.

@@ -2,7 +2,8 @@
 //!
 //! A host's own routes win over those of `*.host`, the longer of these over the shorter, and
 //! they over the routes of every host. Within a host the segments are compared from left to
-//! right: a literal wins over `{name}`, which wins over `{*name}`. Whatever any route matches is
+//! right: a literal wins over `{name}.end`, the longer end over the shorter, and they over `{name}`,
+//! which wins over `{*name}`. Whatever any route matches is
 //! found: a branch that leads nowhere is left again. A search visits each node of a tree at most
 //! once and allocates only where the path is percent-encoded.
 
@@ -24,6 +25,8 @@ pub struct Router<T> {
 struct Node<T> {
     // Few as a rule, and found without hashing what a stranger sent.
     literals: BTreeMap<String, Self>,
+    /// By their ends, the longest first.
+    suffixed: Vec<(String, Self)>,
     param: Option<Box<Self>>,
     rest: Option<T>,
     end: Option<T>,
@@ -38,7 +41,7 @@ pub struct Captures {
 
 impl<T> Default for Node<T> {
     fn default() -> Self {
-        Self { literals: BTreeMap::new(), param: None, rest: None, end: None }
+        Self { literals: BTreeMap::new(), suffixed: Vec::new(), param: None, rest: None, end: None }
     }
 }
 
@@ -65,6 +68,7 @@ impl<T> Router<T> {
             node = match segment {
                 Segment::Literal(text) => node.literals.entry(text.clone()).or_default(),
                 Segment::Parameter(_) => node.param.get_or_insert_default(),
+                Segment::Suffixed(_, suffix) => node.suffixed(suffix),
                 Segment::Rest(_) => return put(&mut node.rest, target),
             };
         }
@@ -85,6 +89,19 @@ impl<T> Router<T> {
             }
         }
         None
+    }
+}
+
+impl<T> Node<T> {
+    /// The node of segments with this end.
+    fn suffixed(&mut self, suffix: &str) -> &mut Self {
+        let key = |suffix: &str| (std::cmp::Reverse(suffix.len()), suffix.to_owned());
+        let search = self.suffixed.binary_search_by_key(&key(suffix), |(known, _)| key(known));
+        let at = search.unwrap_or_else(|at| {
+            self.suffixed.insert(at, (suffix.to_owned(), Self::default()));
+            at
+        });
+        &mut self.suffixed[at].1
     }
 }
 
@@ -120,6 +137,15 @@ impl Search<'_> {
             && let Some(target) = self.walk(child, next, captures)
         {
             return Some(target);
+        }
+        for (suffix, child) in &node.suffixed {
+            if segment.len() > suffix.len() && segment.ends_with(suffix.as_str()) {
+                captures.push(at, next - 1 - suffix.len());
+                if let Some(target) = self.walk(child, next, captures) {
+                    return Some(target);
+                }
+                captures.count -= 1;
+            }
         }
         if let Some(child) = &node.param
             && !segment.is_empty()
@@ -197,6 +223,17 @@ mod tests {
     }
 
     #[test]
+    fn an_end_wins_over_any_segment_and_needs_something_before_it() {
+        let router = router(&["/{x}", "/{x}.mp3", "/{x}.gz", "/{x}.tar.gz", "/a.mp3"]);
+        assert_eq!(found(&router, "", "/a.mp3"), "/a.mp3");
+        assert_eq!(found(&router, "", "/b.mp3"), "/{x}.mp3 b");
+        assert_eq!(found(&router, "", "/b.tar.gz"), "/{x}.tar.gz b");
+        assert_eq!(found(&router, "", "/b.gz"), "/{x}.gz b");
+        assert_eq!(found(&router, "", "/.mp3"), "/{x} .mp3");
+        assert_eq!(found(&router, "", "/b%20c.mp3"), "/{x}.mp3 b%20c");
+    }
+
+    #[test]
     fn a_branch_that_leads_nowhere_is_left_again_with_its_captures() {
         let router = router(&["/{a}/{b}/x", "/{a}/{*rest}"]);
         assert_eq!(found(&router, "", "/1/2/x"), "/{a}/{b}/x 1|2");
@@ -256,15 +293,20 @@ mod tests {
                     Segment::Parameter(_) => {
                         let value = segments.get(at).filter(|value| !value.is_empty())?;
                         values.push((*value).to_owned());
-                        ranks.push(1);
+                        ranks.push(1000);
+                    }
+                    Segment::Suffixed(_, suffix) => {
+                        let value = segments.get(at)?.strip_suffix(suffix.as_str())?;
+                        values.push(Some(value).filter(|value| !value.is_empty())?.to_owned());
+                        ranks.push(999 - suffix.len());
                     }
                     Segment::Rest(_) => {
                         values.push(segments.get(at..).filter(|rest| !rest.is_empty())?.join("/"));
-                        ranks.push(2);
+                        ranks.push(2000);
                     }
                 }
             }
-            let whole = ranks.last() == Some(&2) || segments.len() == pattern.segments.len();
+            let whole = ranks.last() == Some(&2000) || segments.len() == pattern.segments.len();
             whole.then_some(((nearness, ranks), pattern, values))
         });
         fits.min_by(|a, b| a.0.cmp(&b.0)).map(|(_, pattern, values)| (pattern, values))
@@ -273,7 +315,7 @@ mod tests {
     prop_compose! {
         fn route()(
             host in prop::sample::select(vec!["", "", "a", "a.b", "*.b", "*.a.b"]),
-            segments in prop::collection::vec(prop::sample::select(vec!["a", "b", "", "{}"]), 1..5),
+            segments in prop::collection::vec(prop::sample::select(vec!["a", "b", "", "{}", "{}b", "{}ab"]), 1..5),
             rest in any::<bool>(),
         ) -> String {
             let mut path = host.to_owned();
@@ -290,7 +332,7 @@ mod tests {
         fn finds_what_a_naive_matcher_finds(
             routes in prop::collection::vec(route(), 0..12),
             host in prop::sample::select(vec!["", "a", "a.b", "x.a.b", "x.b", "b"]),
-            path in prop::collection::vec(prop::sample::select(vec!["a", "b", "c", ""]), 1..6),
+            path in prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "ab", "cab", ""]), 1..6),
         ) {
             let path = format!("/{}", path.join("/"));
             let mut router = Router::default();

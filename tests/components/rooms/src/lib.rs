@@ -1,7 +1,7 @@
 //! Rooms: what one connection says, all in its room hear. Its clients ask for whatever a test
 //! wants to see.
 //!
-//! `/rooms/{room}?name=&from=&refuse=` opens a connection. Words of a client:
+//! `/rooms/{room}?name=&from=&refuse=&icy=` opens a connection. Words of a client:
 //!
 //! | message | what happens |
 //! |---|---|
@@ -53,6 +53,9 @@ impl Connections for Rooms {
             .header("x-transport", transport);
         if request.query_value("hello").is_some() {
             accepted = accepted.first(format!("hello {name} at {}", request.connection));
+        }
+        if let Some(interval) = request.query_value("icy") {
+            accepted = accepted.icy(interval.parse().unwrap_or(0));
         }
         if request.protocols.iter().any(|protocol| protocol == "two") {
             accepted = accepted.protocol("two");
@@ -110,6 +113,10 @@ fn answer(request: http::Request<'_>) -> http::Result {
                 channels::publish(room, line)?;
             }
             Response::text("said")
+        }
+        ("title", _) => {
+            channels::title(room, &String::from_utf8_lossy(request.body()))?;
+            Response::text("told")
         }
         ("who", _) => {
             let who = presence::who(room).into_iter();

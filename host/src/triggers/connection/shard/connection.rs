@@ -19,6 +19,7 @@ use super::{
     handle::Link,
     joined::Joined,
     outbox::Outbox,
+    titles::Titles,
     tools::{Rules, Tools},
 };
 use crate::{
@@ -67,6 +68,8 @@ pub struct Connection {
     pub(super) tail: BytesMut,
     /// None at rest, so that a connection without news needs one look.
     pub(super) out: Option<Box<Outbox>>,
+    /// Tells what plays among the bytes, where the client wants that.
+    pub(super) titles: Option<Box<Titles>>,
     /// Why it ends, from when it is closing.
     ending: Option<Box<Ending>>,
     /// Whether the socket takes no more; it says when it does.
@@ -99,6 +102,10 @@ impl Connection {
     /// A newcomer, whose socket the thread has registered, without its channels.
     pub fn new(parts: Parts, link: Arc<Link>, now: u32) -> Self {
         let Parts { socket, protocol, max_waiting, inbox, guard } = parts;
+        let titles = match protocol {
+            Protocol::Raw { titles } => titles.map(|interval| Box::new(Titles::every(interval))),
+            _ => None,
+        };
         let (speech, form) = match protocol {
             Protocol::Websocket { decoder, compressed: false } => {
                 (Speech::Websocket(decoder), Form::Websocket)
@@ -107,7 +114,7 @@ impl Connection {
                 (Speech::Websocket(decoder), Form::CompressedWebsocket)
             }
             Protocol::EventStream => (Speech::Mute, Form::EventStream),
-            Protocol::Raw => (Speech::Mute, Form::Raw),
+            Protocol::Raw { .. } => (Speech::Mute, Form::Raw),
         };
         Self {
             socket,
@@ -121,6 +128,7 @@ impl Connection {
             joined: Joined::new(),
             tail: BytesMut::new(),
             out: None,
+            titles,
             ending: None,
             blocked: false,
             paused: false,
@@ -198,6 +206,9 @@ impl Connection {
     /// Have bytes written before all else.
     pub fn begin(&mut self, first: Bytes) {
         if !first.is_empty() {
+            if let Some(titles) = &mut self.titles {
+                titles.begin_behind(first.len());
+            }
             self.link.count_encoded(0, first.len());
             self.outbox().send(first);
         }

@@ -43,6 +43,7 @@ mod outbox;
 mod reading;
 #[cfg(test)]
 mod tests;
+mod titles;
 mod tools;
 mod wheel;
 mod worker;
@@ -121,7 +122,10 @@ pub enum Protocol {
     /// its end of file ends the connection.
     EventStream,
     /// Payloads as they are, such as audio. What the client sends is treated likewise.
-    Raw,
+    Raw {
+        /// After how many bytes each the title of the channel comes in between.
+        titles: Option<u32>,
+    },
 }
 
 /// Who takes what a client sends. Called by the thread that serves the connection, and others with

@@ -59,6 +59,11 @@ impl Outbox {
         self.own.push_back(bytes);
     }
 
+    /// What was sent to this connection alone takes so many bytes more than it did.
+    pub fn grow(&mut self, bytes: usize) {
+        self.own_bytes += bytes;
+    }
+
     /// Write a control frame as soon as the frame that was begun is complete. Whether there are as
     /// many as should wait.
     pub fn control(&mut self, bytes: Bytes, blocked: bool) -> bool {

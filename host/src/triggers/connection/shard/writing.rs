@@ -1,7 +1,7 @@
 //! What a connection writes. One write takes what is in the outbox and then the frames of all
 //! channels that it has not had, as far as they fit.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use bytes::Bytes;
 
@@ -9,9 +9,10 @@ use super::{
     Ending,
     connection::{Connection, Phase},
     outbox::{self, Batch, Origin},
+    titles::Titles,
     tools::Tools,
 };
-use crate::backends::channels::TooSlow;
+use crate::backends::channels::{Title, TooSlow};
 
 /// The frames of a channel that a thread is about to write to all who have not had them.
 pub struct News<'a> {
@@ -115,6 +116,9 @@ impl Connection {
 
     /// Write these pieces, and note what the socket took.
     fn write(&mut self, pieces: &[Bytes], origins: impl Iterator<Item = Origin>, now: u32) {
+        if let Some(titles) = self.titles.take() {
+            return self.write_titled(titles, pieces, origins, now);
+        }
         let mut left = match outbox::write(&self.socket, pieces) {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -137,6 +141,57 @@ impl Connection {
                 return self.block(now);
             }
         }
+    }
+
+    /// The same piece by piece, with the titles of the channels in between.
+    fn write_titled(
+        &mut self,
+        mut titles: Box<Titles>,
+        pieces: &[Bytes],
+        origins: impl Iterator<Item = Origin>,
+        now: u32,
+    ) {
+        for (piece, origin) in pieces.iter().zip(origins) {
+            let (dressed, place) = match origin {
+                // It was dressed when it was begun.
+                Origin::Rest | Origin::Control => (piece.clone(), None),
+                Origin::Own if titles.is_head() => (piece.clone(), Some(titles.behind_head(piece))),
+                Origin::Own | Origin::Member(_) => {
+                    let (dressed, place) = titles.dress(piece, self.title(origin).as_ref());
+                    (dressed, Some(place))
+                }
+            };
+            let taken = match outbox::write(&self.socket, std::slice::from_ref(&dressed)) {
+                Ok(taken) => taken,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(error) => return self.fail(&error),
+            };
+            if taken == 0 && !dressed.is_empty() {
+                self.block(now);
+                break;
+            }
+            self.stuck = 0;
+            if let Some(place) = place {
+                titles.advance(place);
+            }
+            if origin == Origin::Own {
+                let more = dressed.len() - piece.len();
+                self.link.count_encoded(0, more);
+                self.outbox().grow(more);
+            }
+            self.took(origin, &dressed, taken);
+            if taken < dressed.len() {
+                self.block(now);
+                break;
+            }
+        }
+        self.titles = Some(titles);
+    }
+
+    /// What plays in the channel that a piece came from.
+    fn title(&self, origin: Origin) -> Option<Arc<Title>> {
+        let Origin::Member(index) = origin else { return None };
+        self.joined.all().get(index)?.listener.channel().title()
     }
 
     fn block(&mut self, now: u32) {

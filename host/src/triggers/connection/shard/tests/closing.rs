@@ -11,7 +11,7 @@ use super::{
     super::{Cause, Protocol, Settings},
     Rig,
     client::{BINARY, CLOSE, PING, PONG, TEXT, masked},
-    listen, until, websocket,
+    listen, raw, until, websocket,
 };
 use crate::backends::channels::{Frame, Start};
 
@@ -65,7 +65,7 @@ fn a_client_that_does_not_answer_a_close_is_cut() {
 #[test]
 fn a_stream_is_closed_when_all_that_was_sent_is_written() {
     let rig = Rig::new();
-    let (mut client, served) = rig.serve(rig.door.enter(), Protocol::Raw, vec![]);
+    let (mut client, served) = rig.serve(rig.door.enter(), raw(), vec![]);
     served.handle.send(Frame::binary(vec![1; 300_000]));
     served.handle.close(1000, "");
     assert_eq!(client.rest(), vec![1; 300_000]);
@@ -76,7 +76,7 @@ fn a_stream_is_closed_when_all_that_was_sent_is_written() {
 #[test]
 fn a_stream_ends_with_the_clients_end_of_file_whatever_it_sent() {
     let rig = Rig::new();
-    for protocol in [Protocol::Raw, Protocol::EventStream] {
+    for protocol in [raw(), Protocol::EventStream] {
         let (client, served) = rig.serve(rig.door.enter(), protocol, vec![]);
         (&client.stream).write_all(&[0x81; 300_000]).unwrap();
         client.stream.shutdown(Shutdown::Write).unwrap();

@@ -7,7 +7,7 @@ use super::{
     Client, Rig,
     client::PING,
     client::PONG,
-    listen, until, websocket,
+    listen, raw, until, websocket,
 };
 use crate::backends::channels::{Frame, History, Slow, Start};
 
@@ -68,7 +68,7 @@ fn frames_come_in_the_form_of_the_connection() {
     let events = Protocol::EventStream;
     let (mut events, _events) =
         rig.serve_with(rig.door.enter(), events, listen(&[&channel]), "head\n\n", b"");
-    let (mut raw, _raw) = rig.serve(rig.door.enter(), Protocol::Raw, listen(&[&channel]));
+    let (mut raw, _raw) = rig.serve(rig.door.enter(), raw(), listen(&[&channel]));
     let text = "abc".repeat(100);
     let sequence = channel.push(Frame::text(text.clone()));
     assert_eq!(plain.text(), text);
@@ -76,6 +76,31 @@ fn frames_come_in_the_form_of_the_connection() {
     let event = format!("head\n\nid: {sequence}\ndata: {text}\n\n");
     assert_eq!(events.bytes(event.len()), event.as_bytes());
     assert_eq!(raw.bytes(300), text.as_bytes());
+}
+
+#[test]
+fn a_player_is_told_what_plays_among_the_audio() {
+    let rig = Rig::new();
+    let channel = rig.channel("a");
+    channel.entitle("first");
+    let (mut player, _player) = rig.serve_with(
+        rig.door.enter(),
+        Protocol::Raw { titles: Some(1000) },
+        listen(&[&channel]),
+        "head\n\n",
+        b"",
+    );
+    channel.push(Frame::binary(vec![1; 700]));
+    channel.push(Frame::binary(vec![2; 700]));
+    assert_eq!(player.bytes(6), b"head\n\n");
+    assert_eq!(player.bytes(1000), [vec![1; 700], vec![2; 300]].concat());
+    assert_eq!(player.bytes(33), b"\x02StreamTitle='first';\0\0\0\0\0\0\0\0\0\0\0\0");
+    channel.push(Frame::binary(vec![3; 600]));
+    assert_eq!(player.bytes(1001), [vec![2; 400], vec![3; 600], vec![0]].concat());
+    channel.entitle("next");
+    channel.push(Frame::binary(vec![4; 1000]));
+    assert_eq!(player.bytes(1000), vec![4; 1000]);
+    assert_eq!(player.bytes(20), b"\x02StreamTitle='next';");
 }
 
 #[test]

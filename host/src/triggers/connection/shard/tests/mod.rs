@@ -107,6 +107,10 @@ fn websocket() -> Protocol {
     Protocol::Websocket { decoder: Decoder::new(1 << 20, false), compressed: false }
 }
 
+fn raw() -> Protocol {
+    Protocol::Raw { titles: None }
+}
+
 fn listen(channels: &[&Arc<Channel>]) -> Vec<Listener> {
     channels.iter().map(|channel| channel.listen(Start::Next).0).collect()
 }

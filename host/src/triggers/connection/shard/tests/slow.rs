@@ -9,10 +9,10 @@ use std::{
 };
 
 use super::{
-    super::{Cause, Protocol, Settings},
+    super::{Cause, Settings},
     Client, Rig, Served,
     client::{CLOSE, PING, TEXT, close_payload, masked},
-    listen, until, websocket,
+    listen, raw, until, websocket,
 };
 use crate::backends::channels::{Channel, Frame, Slow};
 
@@ -123,7 +123,7 @@ fn a_slow_listener_that_still_reads_is_told_why_it_is_disconnected() {
 #[test]
 fn a_listener_that_takes_no_byte_for_long_is_cut_whatever_its_channel_wants() {
     let settings = Settings { stalled: Duration::from_millis(300), ..Settings::default() };
-    for protocol in [websocket(), Protocol::Raw] {
+    for protocol in [websocket(), raw()] {
         let rig = Rig::with(settings);
         let channel = rig.limited(4, 64 << 20, Slow::DropOldest);
         let sides = rig.door.enter_narrow();
@@ -140,7 +140,7 @@ fn a_client_that_reads_bit_by_bit_is_not_stalled() {
     let rig = Rig::with(settings);
     let channel = rig.limited(4, 64 << 20, Slow::DropOldest);
     let sides = rig.door.enter_narrow();
-    let (mut client, served) = rig.serve(sides, Protocol::Raw, listen(&[&channel]));
+    let (mut client, served) = rig.serve(sides, raw(), listen(&[&channel]));
     channel.push(Frame::binary(vec![7; 2 << 20]));
     for _ in 0..32 {
         thread::sleep(Duration::from_millis(100));
