@@ -357,6 +357,39 @@ async fn a_player_that_asks_for_titles_gets_them_and_another_one_does_not() {
 }
 
 #[tokio::test]
+async fn a_plain_answer_goes_on_with_the_channel_that_it_names() {
+    let host = host().await;
+    host.post("/post/news", "one\ntwo\nthree").await;
+    let events = lines(&host, "/tune/news?type=text/event-stream", &[], 6).await;
+    let data = events.iter().filter_map(|line| line.strip_prefix("data: "));
+    assert!(data.eq(["two", "three"]), "{events:?}");
+    let last = ("last-event-id", &*events[0].strip_prefix("id: ").unwrap().to_owned());
+    let again = lines(&host, "/tune/news?type=text/event-stream", &[last], 3).await;
+    assert_eq!(again[1], "data: three");
+    let mut stream = TcpStream::connect(host.address("http")).await.unwrap();
+    stream.write_all(b"GET /tune/news HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    while !answer.ends_with("\r\n\r\ntwothree") {
+        let byte = timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap();
+        answer.push(char::from(byte));
+    }
+    assert!(answer.contains("content-type: audio/mpeg"), "{answer}");
+    assert!(!answer.contains("x-trellis") && !answer.contains("icy-"), "{answer}");
+    // It stays while the plugin is replaced, and its handler is told nothing of its end.
+    host.until("/stats/news", |answer| answer.text() == "1").await;
+    let bytes = fs::read(component("rooms")).unwrap();
+    host.install("rooms.wasm", variant(&bytes, "2"));
+    host.until_plugin("rooms", |status| status["version"] == "2").await;
+    host.post("/post/news", "four").await;
+    let mut four = [0; 4];
+    timeout(PATIENCE, stream.read_exact(&mut four)).await.unwrap().unwrap();
+    assert_eq!(&four, b"four");
+    drop(stream);
+    host.until("/stats/news", |answer| answer.text() == "0").await;
+    assert_eq!(host.get("/recent/news").await.text(), "one\ntwo\nthree\nfour");
+}
+
+#[tokio::test]
 async fn a_stream_is_the_frames_themselves() {
     let host = host().await;
     host.post("/post/audio", "abc\ndef").await;

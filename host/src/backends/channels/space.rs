@@ -89,6 +89,8 @@ struct Connection {
 }
 
 struct Own {
+    /// Whether the plugin's connection handler is told of it.
+    handled: bool,
     tag: Arc<str>,
     /// The channels it hears.
     joined: Vec<Arc<Channel>>,
@@ -137,7 +139,16 @@ impl Space {
 
     /// Let a connection in: from here on it can be named in effects.
     pub fn admit(&self, id: u64, tag: &str, outlet: Box<dyn Outlet>) {
-        let own = Mutex::new(Own { tag: tag.into(), joined: Vec::new() });
+        self.admit_as(id, Own { handled: true, tag: tag.into(), joined: Vec::new() }, outlet);
+    }
+
+    /// Let one in that no connection handler is told of.
+    pub fn admit_unhandled(&self, id: u64, outlet: Box<dyn Outlet>) {
+        self.admit_as(id, Own { handled: false, tag: "".into(), joined: Vec::new() }, outlet);
+    }
+
+    fn admit_as(&self, id: u64, own: Own, outlet: Box<dyn Outlet>) {
+        let own = Mutex::new(own);
         let connection = Arc::new(Connection { outlet, own });
         let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
         connections.insert(id, connection);
@@ -229,9 +240,15 @@ impl Space {
         self.presence().who(channel)
     }
 
-    /// Whether a connection is a mailbox.
-    pub fn is_mailbox(&self, id: u64) -> bool {
-        self.mailboxes().contains_key(&id)
+    /// Whether a connection is of no use without its plugin's connection handler. A mailbox is, to
+    /// the requests that read it.
+    pub fn needs_handler(&self, id: u64) -> bool {
+        self.is_handled(id) && !self.mailboxes().contains_key(&id)
+    }
+
+    /// Whether the plugin's connection handler is told of a connection that is there.
+    pub fn is_handled(&self, id: u64) -> bool {
+        self.connection(id).is_some_and(|connection| connection.own().handled)
     }
 
     /// The connections that are open, for those who end them all.

@@ -1,5 +1,7 @@
 //! `trellis:streaming/connection-handler`.
 
+use std::ops::RangeInclusive;
+
 use wasmtime::{
     Store,
     component::{Component, ComponentExportIndex, ComponentType, Instance, Lift, Lower, TypedFunc},
@@ -10,6 +12,9 @@ use crate::{
     capabilities::State,
     runtime::{CallError, Lease},
 };
+
+/// The bytes from one title to the next.
+pub const INTERVALS: RangeInclusive<u32> = 256..=1 << 20;
 
 const INTERFACE: &str = "trellis:streaming/connection-handler@0.1.0";
 

@@ -196,7 +196,8 @@ impl Origin {
         if let Some(tag) = self.space.tag(self.id) {
             let _ = self.last_tag.set(tag);
         }
-        if self.space.remove(self.id).is_some() {
+        let handled = self.space.is_handled(self.id);
+        if self.space.remove(self.id).is_some() && handled {
             self.push_end(end);
         }
     }

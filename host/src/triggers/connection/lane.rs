@@ -22,13 +22,6 @@ pub fn serving(live: &Watch, plugin: &str) -> Option<Arc<Generation>> {
     live.generations.iter().find(serves).cloned()
 }
 
-/// Whether the plugin has connections of any kind.
-pub fn takes_connections(live: &Watch, plugin: &str) -> bool {
-    let live = live.borrow();
-    let takes = |one: &Generation| one.offered().connection || one.offered().socket;
-    live.generations.iter().any(|one| *one.plugin == *plugin && takes(one))
-}
-
 /// Whether the plugin is there at all.
 pub fn is_live(live: &Watch, plugin: &str) -> bool {
     live.borrow().generations.iter().any(|one| *one.plugin == *plugin)

@@ -21,6 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use http::Response;
 use serde::{Deserialize, Serialize};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -28,7 +29,7 @@ use crate::{
     backends::channels::{Effect, End, Ends, Hub, Rules, Space},
     plugins::{Generation, Watch},
     quantity::Millis,
-    triggers::http::{Door, Knock, Opening},
+    triggers::http::{Body, Door, Knock, Opening, Refusal, Tune},
 };
 
 mod desk;
@@ -162,14 +163,14 @@ impl Connections {
     }
 
     /// Connections of plugins that were taken away end, and those of plugins that take none any
-    /// longer, but for mailboxes.
+    /// longer, but for those that need no handler.
     fn end_those_of_nobody(&self) {
         for space in self.hub.all() {
             if !lane::is_live(&self.live, space.plugin()) {
                 end(&space, "the plugin was removed", |_| true);
-            } else if !lane::takes_connections(&self.live, space.plugin()) {
+            } else if lane::serving(&self.live, space.plugin()).is_none() {
                 let reason = "the plugin takes no connections any longer";
-                end(&space, reason, |id| !space.is_mailbox(id));
+                end(&space, reason, |id| space.needs_handler(id));
             }
         }
     }
@@ -190,6 +191,10 @@ fn end(space: &Space, reason: &str, is_meant: impl Fn(u64) -> bool) {
 impl Door for Entrance {
     fn open<'a>(&'a self, knock: Knock<'a>) -> Opening<'a> {
         Box::pin(self.0.clone().decide(knock))
+    }
+
+    fn stream(&self, tune: Tune<'_>, head: Response<Body>) -> Result<Response<Body>, Refusal> {
+        self.0.stream(tune, head)
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Response, Version, header, request::Parts};
 
 use super::{
     Connections,
@@ -25,9 +25,9 @@ use crate::{
     plugins::Generation,
     runtime::{
         CallError,
-        exports::connection::{self, Accepted, Opened, Refused, Request, Transport},
+        exports::connection::{self, Accepted, INTERVALS, Opened, Refused, Request, Transport},
     },
-    triggers::http::{Body, Busy, Knock, Refusal, response},
+    triggers::http::{Body, Busy, Knock, Refusal, Tune, response},
 };
 
 /// How often a request looks for a generation that still takes calls.
@@ -86,14 +86,13 @@ impl Connections {
         };
         let (head, accepted) = accept(&generation, accepted, upgrade.as_ref())?;
         let origin = Origin::new(number, self.desk(&generation), space.clone());
-        let party = Party { space: space.clone(), origin, generation, accepted };
+        let handled = true;
+        let party = Party { space: space.clone(), origin, generation, accepted, handled };
         let answer = match upgrade {
             Some(upgrade) => self.open_socket(head, party, upgrade, connect),
             None => {
-                let alone = parts.version < Version::HTTP_2;
-                let wants = alone && transport == Transport::Stream && wants_titles(&parts.headers);
-                let titles = party.accepted.icy.filter(|_| wants);
-                Ok(self.open_stream(head, party, Kind { transport, alone, titles }, connect, busy))
+                let kind = Kind::new(transport, parts, party.accepted.icy);
+                Ok(self.open_stream(head, party, kind, connect, busy))
             }
         };
         // Whoever ended all of them may have done so before this one was there.
@@ -101,6 +100,38 @@ impl Connections {
             super::end(&space, "nobody is there any longer", |id| id == number);
         }
         answer
+    }
+
+    /// Let the answer to a plain request go on with a channel.
+    pub(super) fn stream(
+        &self,
+        tune: Tune<'_>,
+        head: Response<Body>,
+    ) -> Result<Response<Body>, Refusal> {
+        let Tune { generation, parts, channel, start, icy, busy } = tune;
+        if self.stopping.load(Ordering::SeqCst) {
+            return Err(Refusal::unavailable("the host stops"));
+        }
+        let (space, plugin) = (self.space(&generation.plugin), generation.plugin.clone());
+        let number = space.number();
+        let transport = match is_event_stream(head.headers()) {
+            true => Transport::EventStream,
+            false => Transport::Stream,
+        };
+        let again = last_event(&parts.headers).filter(|_| transport == Transport::EventStream);
+        let join = vec![(channel, again.map_or(start, connection::Start::After))];
+        let (headers, protocol, first) = (Vec::new(), None, Vec::new());
+        let accepted = Accepted { headers, protocol, tag: String::new(), join, first, icy };
+        let kind = Kind::new(transport, parts, accepted.icy);
+        let origin = Origin::new(number, self.desk(generation), space.clone());
+        let (handled, generation) = (false, generation.clone());
+        let party = Party { space: space.clone(), origin, generation, accepted, handled };
+        let connect = party.generation.manifest().connect.clone().unwrap_or_default();
+        let answer = self.open_stream(head, party, kind, &connect, busy);
+        if self.stopping.load(Ordering::SeqCst) || !lane::is_live(&self.live, &plugin) {
+            super::end(&space, "nobody is there any longer", |id| id == number);
+        }
+        Ok(answer)
     }
 
     /// The live generation's word. A swap in the middle takes another attempt.
@@ -198,21 +229,35 @@ struct Kind {
     titles: Option<u32>,
 }
 
+impl Kind {
+    /// That of the answer to a request, with titles if both sides want them.
+    fn new(transport: Transport, parts: &Parts, icy: Option<u32>) -> Self {
+        let alone = parts.version < Version::HTTP_2;
+        let wants = alone && transport == Transport::Stream && wants_titles(&parts.headers);
+        Self { transport, alone, titles: icy.filter(|_| wants) }
+    }
+}
+
 /// A connection that was let in, before it has an outlet.
 struct Party {
     space: Arc<Space>,
     origin: Arc<Origin>,
     generation: Arc<Generation>,
     accepted: Accepted,
+    /// Whether the plugin's connection handler is told of it.
+    handled: bool,
 }
 
 impl Party {
     /// Admit it: what it gets first, then what it hears.
     fn settle(self, outlet: Box<dyn Outlet>) {
-        let Self { space, origin, generation, accepted } = self;
+        let Self { space, origin, generation, accepted, handled } = self;
         // Before anybody else can send to it.
         accepted.first.into_iter().for_each(|frame| outlet.send(frame.into()));
-        space.admit(origin.id, &accepted.tag, outlet);
+        match handled {
+            true => space.admit(origin.id, &accepted.tag, outlet),
+            false => space.admit_unhandled(origin.id, outlet),
+        }
         let channels = generation.manifest().needs.channels.as_ref();
         let rules = channels.map_or_else(Rules::default, |channels| Rules::new(&channels.0));
         for (channel, start) in accepted.join {
@@ -268,9 +313,6 @@ fn beyond(accepted: &Accepted) -> Option<String> {
         .chain(accepted.first.iter().map(send));
     effects.find_map(|effect| channels::check(&effect).err()).map(|error| error.to_string())
 }
-
-/// The bytes from one title to the next.
-const INTERVALS: std::ops::RangeInclusive<u32> = 256..=1 << 20;
 
 fn interval_beyond(interval: u32) -> Option<String> {
     let (least, most) = (INTERVALS.start(), INTERVALS.end());
@@ -332,6 +374,13 @@ fn wants_events(headers: &HeaderMap) -> bool {
         let kind = kind.split(';').next().unwrap_or_default().trim();
         kind.eq_ignore_ascii_case("text/event-stream")
     })
+}
+
+/// Whether an answer says that it is an event stream.
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("text/event-stream")
 }
 
 /// Whether the client is a player that looks for titles among the bytes.

@@ -52,9 +52,19 @@ struct Post(Arc<Origin>);
 pub struct SocketOutlet(Arc<Mutex<State>>);
 
 enum State {
-    Coming(Vec<Asked>),
+    Coming(Waiting),
     There(Handle),
 }
+
+/// What was asked of a connection before it had a socket.
+#[derive(Default)]
+struct Waiting {
+    asked: Vec<Asked>,
+    bytes: usize,
+}
+
+/// The most that may be asked of one, in bytes; more ends it.
+const MOST_ASKED: usize = 1 << 20;
 
 enum Asked {
     Join(Listener),
@@ -65,7 +75,7 @@ enum Asked {
 
 impl Default for State {
     fn default() -> Self {
-        Self::Coming(Vec::new())
+        Self::Coming(Waiting::default())
     }
 }
 
@@ -221,8 +231,9 @@ impl SocketOutlet {
     fn arrive(&self, shards: &Shards, newcomer: Newcomer) {
         let mut state = self.lock();
         let handle = shards.add(newcomer);
-        if let State::Coming(asked) = std::mem::replace(&mut *state, State::There(handle.clone())) {
-            asked.into_iter().for_each(|asked| asked.of(&handle));
+        if let State::Coming(waiting) = std::mem::replace(&mut *state, State::There(handle.clone()))
+        {
+            waiting.asked.into_iter().for_each(|asked| asked.of(&handle));
         }
     }
 
@@ -232,13 +243,38 @@ impl SocketOutlet {
 
     fn ask(&self, asked: Asked) {
         match &mut *self.lock() {
-            State::Coming(waiting) => waiting.push(asked),
+            State::Coming(waiting) => waiting.add(asked),
             State::There(handle) => asked.of(handle),
         }
     }
 }
 
+impl Waiting {
+    /// One thing more, or the end where that is too much; nothing comes behind that.
+    fn add(&mut self, asked: Asked) {
+        if self.bytes > MOST_ASKED {
+            return;
+        }
+        self.bytes += asked.length();
+        self.asked.push(asked);
+        if self.bytes > MOST_ASKED {
+            let reason = "more was sent than the client reads".to_owned();
+            self.asked = vec![Asked::Close(1013, reason)];
+        }
+    }
+}
+
 impl Asked {
+    /// What it takes, in bytes.
+    fn length(&self) -> usize {
+        let inside = match self {
+            Self::Send(frame) => size_of::<Frame>() + frame.payload().len(),
+            Self::Close(_, reason) => reason.len(),
+            Self::Join(_) | Self::Leave(_) => 0,
+        };
+        size_of::<Self>() + inside
+    }
+
     fn of(self, handle: &Handle) {
         match self {
             Self::Join(listener) => handle.join(listener),
@@ -296,5 +332,20 @@ pub fn shard_settings(settings: &super::Settings) -> shard::Settings {
         stalled: settings.stalled.into(),
         ping: settings.ping.into(),
         ..shard::Settings::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_of_a_socket_that_has_not_come_is_bounded_and_too_much_ends_it() {
+        let outlet = SocketOutlet::default();
+        for _ in 0..100 {
+            outlet.send(Frame::binary(vec![0; 64 << 10]));
+        }
+        let State::Coming(waiting) = &*outlet.lock() else { panic!("it came") };
+        assert!(matches!(&waiting.asked[..], [Asked::Close(1013, _)]));
     }
 }

@@ -8,8 +8,10 @@ use tokio::net::TcpStream;
 
 use super::{body::Body, connection::Busy, refusal::Refusal};
 use crate::{
-    manifest::Connect, observe::traces::Trace, plugins::Generation,
-    runtime::exports::connection::Request,
+    manifest::Connect,
+    observe::traces::Trace,
+    plugins::Generation,
+    runtime::exports::connection::{Request, Start},
 };
 
 /// A request for a connection.
@@ -38,6 +40,25 @@ pub trait Handover: Send + Sync {
 pub trait Door: Send + Sync {
     /// Decide about one: the answer opens the connection, or says why not.
     fn open<'a>(&'a self, knock: Knock<'a>) -> Opening<'a>;
+
+    /// Let the frames of a channel be the body of an answer.
+    fn stream(&self, tune: Tune<'_>, head: Response<Body>) -> Result<Response<Body>, Refusal>;
+}
+
+/// An answer whose body is a channel.
+pub struct Tune<'a> {
+    /// Whose channel it is.
+    pub generation: &'a Arc<Generation>,
+    /// The head of the request.
+    pub parts: &'a Parts,
+    /// The channel.
+    pub channel: String,
+    /// Where in it the body begins.
+    pub start: Start,
+    /// After how many bytes each the channel's title comes, for those who want it.
+    pub icy: Option<u32>,
+    /// Keeps the connection from looking idle.
+    pub busy: Option<Busy>,
 }
 
 /// What [`Door::open`] comes to.

@@ -13,6 +13,7 @@ use tracing::field::display;
 use super::{
     Settings, answer, blob,
     body::{self, Body, Limited, Problem, Room, Share},
+    channel,
     client::{Client, Id, Peer},
     connection::{Busy, Pulse},
     door::{Door, Handover, Knock},
@@ -193,7 +194,10 @@ impl Edge {
                 Ok(mut lease) => {
                     lease.state().call.caused_by(exchange.id.as_str(), exchange.trace.clone());
                     return match binding.generation.offered().http {
-                        Some(Form::Packed | Form::Plain) => ask(lease, exchange, &binding).await,
+                        Some(Form::Packed | Form::Plain) => {
+                            let answer = ask(lease, exchange, &binding).await?;
+                            self.tune(answer, exchange, &binding)
+                        }
                         _ => Box::pin(self.stream(lease, exchange, &binding)).await,
                     };
                 }
@@ -203,6 +207,24 @@ impl Edge {
             }
         }
         Err(Refusal::unavailable("the plugin is being replaced"))
+    }
+
+    /// Let the answer go on with the channel that it names, if it does.
+    fn tune(
+        &self,
+        answer: Response<Body>,
+        exchange: &mut Exchange<'_>,
+        binding: &Binding,
+    ) -> Result<Response<Body>, Refusal> {
+        if !channel::is_named(&answer) {
+            return Ok(answer);
+        }
+        let (generation, parts) = (&binding.generation, &exchange.parts);
+        let tuned = channel::tune(answer, &*self.door, generation, parts, &mut exchange.busy);
+        tuned.map_err(|problem| match problem {
+            channel::Problem::Unfit(problem) => unfit(generation, exchange, &problem),
+            channel::Problem::Refused(refusal) => refusal,
+        })
     }
 
     fn admit(&self, exchange: &Exchange<'_>) -> Result<(), Refusal> {

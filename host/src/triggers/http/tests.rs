@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Door, Error, Knock, Opening, Refusal, Server, Settings};
+use super::{Body, Door, Error, Knock, Opening, Refusal, Server, Settings, Tune};
 use crate::{manifest::RateLimit, plugins::Live, quantity::Millis};
 
 /// Lets nobody in.
@@ -26,6 +26,10 @@ struct Closed;
 impl Door for Closed {
     fn open<'a>(&'a self, _knock: Knock<'a>) -> Opening<'a> {
         Box::pin(async { Err(Refusal::not_found()) })
+    }
+
+    fn stream(&self, _tune: Tune<'_>, _head: Response<Body>) -> Result<Response<Body>, Refusal> {
+        Err(Refusal::not_found())
     }
 }
 

@@ -104,7 +104,7 @@ impl Port {
         let space = self.house.hub.space(plugin);
         let reader = Reader::new(listen.max_waiting.as_usize());
         let number = space.number();
-        space.admit(number, "", reader.outlet());
+        space.admit_unhandled(number, reader.outlet());
         let terms = session::Terms {
             number,
             idle: listen.idle.into(),

@@ -114,6 +114,11 @@ fn answer(request: http::Request<'_>) -> http::Result {
             }
             Response::text("said")
         }
+        ("tune", _) => {
+            let response = Response::channel(room, Start::Recent(2));
+            let kind = request.query_value("type").unwrap_or("audio/mpeg".into());
+            response.with_header("content-type", kind.as_bytes()).with_header("icy-metaint", "256")
+        }
         ("title", _) => {
             channels::title(room, &String::from_utf8_lossy(request.body()))?;
             Response::text("told")

@@ -82,6 +82,11 @@ impl Mailbox {
         self.connections.load(Relaxed)
     }
 
+    /// Whether nothing is taken any more: the worker ends, or has ended.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// One more.
     pub fn count_in(&self) {
         self.connections.fetch_add(1, Relaxed);

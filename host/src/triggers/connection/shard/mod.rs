@@ -216,10 +216,13 @@ impl Shards {
         Ok(shards)
     }
 
-    /// Hand a connection to the thread that has the fewest. After [`Shards::close`] it is dropped,
+    /// Hand a connection to the thread that has the fewest, among those that still run. After [`Shards::close`] it is dropped,
     /// and its inbox told so before this returns.
     pub fn add(&self, newcomer: Newcomer) -> Handle {
-        let load = |shard: &usize| self.mailboxes[*shard].connections();
+        let load = |shard: &usize| {
+            let mailbox = &self.mailboxes[*shard];
+            (mailbox.is_closed(), mailbox.connections())
+        };
         // There is always a first.
         let fewest = (0..self.mailboxes.len()).min_by_key(load).unwrap_or(0);
         Handle::to_newcomer(self.mailboxes[fewest].clone(), newcomer)

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Error, Result};
+use crate::channels::Start;
 use crate::log;
 use crate::wire::{VERSION, patch, put_bytes};
 
@@ -57,6 +58,18 @@ impl Response {
     /// client gets 404. The container is one of `[needs.blobs]`.
     pub fn blob(container: &str, key: &str) -> Self {
         Self::new(200).with_header("x-trellis-blob", [container, "/", key].concat())
+    }
+
+    /// 200 with the frames of a channel of the plugin's own, which the host sends for as long as the
+    /// client listens. With `content-type: text/event-stream` they are events.
+    pub fn channel(name: &str, start: Start) -> Self {
+        let start = match start {
+            Start::Next => "next".to_owned(),
+            Start::After(sequence) => format!("after={sequence}"),
+            Start::Recent(frames) => format!("recent={frames}"),
+            Start::Burst(bytes) => format!("burst={bytes}"),
+        };
+        Self::new(200).with_header("x-trellis-channel", name).with_header("x-trellis-start", start)
     }
 
     /// With another status, 200 to 599.
