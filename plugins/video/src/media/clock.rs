@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// How far a timestamp may lie before the latest one: audio and video do not come in one order.
-const BACK_MS: i64 = 5_000;
+const BACK_MS: i64 = 2_000;
 /// How far it may lie behind.
 const FORWARD_MS: i64 = 10_000;
 
@@ -52,8 +52,8 @@ mod tests {
     #[test]
     fn a_jump_is_told_from_an_order_that_is_not_kept() {
         let mut clock = Clock::new(100_000, 7);
-        assert_eq!(clock.time(95_000), Some(7 - 5_000));
-        assert_eq!(clock.time(94_999), None);
+        assert_eq!(clock.time(98_000), Some(7 - 2_000));
+        assert_eq!(clock.time(97_999), None);
         assert_eq!(clock.time(110_001), None);
         assert_eq!(clock.time(110_000), Some(10_007));
         assert_eq!(clock.time(110_000u32.wrapping_add(1 << 31)), None);

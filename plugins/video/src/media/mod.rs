@@ -12,5 +12,8 @@ mod flv;
 mod mp4;
 mod segmenter;
 
-pub use flv::{Packet, Unsupported, audio, video};
+pub use flv::{Packet, audio, video};
 pub use segmenter::{Made, Part, Segment, Segmenter};
+
+#[cfg(test)]
+pub use avc::tests::RECORD;

@@ -23,8 +23,8 @@ const DRIFT_MS: i64 = 100;
 const PAUSE_MS: u64 = 1_000;
 /// How often it may jump within one segment.
 const MOST_JUMPS: u32 = 10;
-/// How long a picture is shown of which nobody knows when the next one came.
-const PICTURE_MS: i64 = 40;
+/// How long the last picture of a stream may be shown: as long as the one before, but no longer.
+const PICTURE_MS: i64 = 1_000;
 
 /// What comes out.
 #[derive(Debug, PartialEq, Eq)]
@@ -196,8 +196,9 @@ impl Segmenter {
             true => self.cut(time)?,
             false => Vec::new(),
         };
+        let shown_ms = (time - self.picture_ms).min(PICTURE_MS);
         self.picture_ms = time;
-        self.end_ms = self.end_ms.max(time + PICTURE_MS);
+        self.end_ms = self.end_ms.max(time + shown_ms);
         let size = units.len() as u32;
         self.pictures.push(Sample { time, size, is_key, delay_ms }, units);
         Ok(made)

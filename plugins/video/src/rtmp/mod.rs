@@ -25,3 +25,6 @@ impl Broken {
         Err(Self(reason.into()))
     }
 }
+
+#[cfg(test)]
+pub use session::tests::{commands, deliver, greeting};

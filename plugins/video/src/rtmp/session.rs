@@ -204,4 +204,4 @@ fn user(event: u16, value: u32) -> [u8; 6] {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -9,7 +9,7 @@ fn text(text: &str) -> Value {
 }
 
 /// What an encoder sends until it publishes.
-fn greeting(app: &str, name: &str) -> Vec<u8> {
+pub fn greeting(app: &str, name: &str) -> Vec<u8> {
     let mut bytes = vec![3];
     bytes.resize(1 + 2 * 1536, 0);
     let app = Value::Object(vec![("app".to_owned(), text(app))]);
@@ -52,8 +52,17 @@ fn hear(
     (events, out, None)
 }
 
+/// A tag of video or audio, as an encoder sends it.
+pub fn deliver(is_video: bool, timestamp: u32, body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let kind = if is_video { kind::VIDEO } else { kind::AUDIO };
+    chunk::write(&mut bytes, 4, kind, 1, body);
+    bytes[1..4].copy_from_slice(&timestamp.to_be_bytes()[1..]);
+    bytes
+}
+
 /// The commands that a server sent behind its handshake.
-fn commands(out: &[u8]) -> Vec<Vec<Value>> {
+pub fn commands(out: &[u8]) -> Vec<Vec<Value>> {
     let (mut reader, mut input, mut commands) =
         (Reader::default(), out.get(1 + 2 * 1536..).unwrap(), Vec::new());
     while let Some(message) = reader.next(&mut input).unwrap() {
