@@ -35,5 +35,6 @@ mod storage;
 mod support;
 mod traces;
 mod versions;
+mod video;
 mod walk;
 mod websocket;

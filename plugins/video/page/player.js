@@ -1,9 +1,10 @@
 
 // Plays a live stream: fetches its segments as they come and hands them to the browser. It stays
-// about two segments behind the newest, and comes back by itself after whatever happens.
+// less than two segments behind the newest, and comes back by itself after whatever happens.
 
-/** How many segments it begins behind the newest. */
-const BEHIND = 2
+/** How many segments it fetches to begin with, and how many it stays behind the end of the newest. */
+const FIRST = 2
+const BEHIND = 1.5
 /** How many seconds that were played are kept. */
 const KEPT = 30
 
@@ -29,6 +30,12 @@ class Player {
       try {
         await this.turn()
       } catch (error) {
+        if (error.away) {
+          // What was fetched plays on meanwhile.
+          if (!this.left()) this.tell('lost')
+          await wait(1000)
+          continue
+        }
         // A decoder that failed, or an answer that nobody expected: from the beginning.
         this.tell(error.offline ? 'offline' : 'lost', error.message)
         this.reset()
@@ -38,9 +45,9 @@ class Player {
   }
 
   async fetch(address) {
-    const answer = await fetch(address, {cache: address.endsWith('.m4s') ? 'default' : 'no-store'})
-    if (answer.status === 404) throw Object.assign(new Error('not live'), {offline: true})
-    if (!answer.ok) throw new Error(`the server answered ${answer.status}`)
+    const answer = await fetch(address, {cache: 'no-store'}).catch(() => null)
+    if (answer?.status === 404) throw Object.assign(new Error('not live'), {offline: true})
+    if (!answer?.ok) throw Object.assign(new Error('no answer'), {away: true})
     return answer
   }
 
@@ -51,16 +58,21 @@ class Player {
     this.target = list.target
     const last = list.segments.at(-1)
     if (!last) return wait(1000)
+    // Nobody watches: what comes meanwhile is left out.
+    if (this.video.dataset.paused && this.left() > KEPT) return wait(1000)
     const fresh = list.segments.filter(segment => segment.number >= this.next)
     const missed = this.next !== null && list.segments[0].number > this.next
     // A list that counts lower than before is another one.
     const restarted = this.next !== null && last.number + 1 < this.next
-    const coming = this.next === null || missed || restarted ? list.segments.slice(-BEHIND) : fresh
+    const starts = this.next === null || missed || restarted
+    const newest = list.segments.slice(-FIRST).filter(segment => segment.map === last.map)
+    const coming = starts ? newest : fresh
     for (const segment of coming) {
       await this.append(segment)
       this.next = segment.number + 1
       this.newest = segment.at + segment.duration * 1000
     }
+    if (starts && coming.length) this.edge()
     this.steer()
     if (list.ended) {
       if (!this.left()) this.tell('ended')
@@ -84,10 +96,8 @@ class Player {
   /** Begin a part: other codecs, or other times. What follows is put behind what there is. */
   async begin(segment, bytes) {
     const init = await (await this.fetch(segment.map)).arrayBuffer()
-    if (this.map) {
-      this.stream = readMultivariant(await (await this.fetch(this.address)).text(), this.address)
-    }
-    const {type} = this.stream
+    // The codecs of a part that came later are in the first playlist; this viewer stays who it is.
+    const {type} = this.map ? readMultivariant(await (await this.fetch(this.address)).text(), this.address) : this.stream
     if (!this.buffer) await this.open(type)
     else this.buffer.changeType(type)
     this.rates = scales(init)
@@ -137,9 +147,9 @@ class Player {
     }
     const behind = end - video.currentTime
     if (video.paused && video.dataset.paused) return
-    if (behind > (BEHIND + 2) * this.target) this.edge()
+    if (behind > (BEHIND + 3) * this.target) this.edge()
     // A little faster where it fell behind, which nobody hears.
-    video.playbackRate = behind > (BEHIND + 0.5) * this.target ? 1.06 : 1
+    video.playbackRate = behind > (BEHIND + 1.2) * this.target ? 1.06 : 1
     if (video.paused) video.play().catch(() => {})
   }
 

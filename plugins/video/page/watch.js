@@ -13,6 +13,7 @@ const ICONS = {
 }
 const SAY = {
   loading: ['One moment', 'The next pictures are on their way.', true],
+  away: ['Interrupted', 'The stream broke off a moment ago. It goes on here by itself.', true],
   offline: ['Not live', 'It begins here by itself as soon as somebody publishes.', false],
   ended: ['The stream has ended', 'If it comes back, it goes on here by itself.', false],
   lost: ['The connection was lost', 'Trying again.', true],
@@ -29,7 +30,8 @@ function tell(is, why) {
   state = is
   const moves = is === 'playing' && video.readyState >= 2
   curtain.hidden = moves
-  const [title, text, spins] = SAY[is === 'playing' ? 'loading' : is]
+  const waits = $('state').dataset.is === 'away' ? 'away' : 'loading'
+  const [title, text, spins] = SAY[is === 'playing' || is === 'loading' ? waits : is]
   curtain.querySelector('b').textContent = title
   curtain.querySelector('p').textContent = is === 'unable' ? `${why}. ${text}` : text
   curtain.querySelector('.spin').hidden = !spins
@@ -146,5 +148,5 @@ else playNatively()
 setInterval(() => {
   const delay = player && !video.paused && state === 'playing' ? player.delay() : null
   $('delay').textContent = delay !== null && delay > 0 && delay < 60 ? `${delay.toFixed(0)} s behind` : ''
-  $('edge').hidden = !(player && player.left() > 4 * player.target)
+  $('edge').hidden = !(player && player.left() > 3 * player.target)
 }, 1000)

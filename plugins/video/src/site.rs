@@ -48,17 +48,23 @@ fn get(request: &Request<'_>) -> Result {
         log::error(error);
         Error::status(503, "the settings of the video have a mistake: see the log")
     })?;
-    let app = request.param("app").unwrap_or_default();
     let param = |name| request.param(name);
-    match (param("name"), param("file"), param("recording")) {
-        (Some(name), _, Some(file)) => recording(&named(app, name)?, file),
-        (Some(name), Some(file), _) => file_of(settings, &named(app, name)?, file, request),
-        (None, Some(file), _) => match file.strip_suffix(".m3u8") {
-            Some(name) => multivariant(&named(app, name)?, request.time_ms()),
-            None => Ok(page::watch(&named(app, file)?)),
-        },
-        _ if request.path().ends_with("/status.json") => status::answer(request.time_ms()),
-        _ => Ok(page::list()),
+    let (Some(app), Some(name)) = (param("app"), param("name")) else {
+        return match request.path().ends_with("/status.json") {
+            true => status::answer(request.time_ms()),
+            false => Ok(page::list()),
+        };
+    };
+    let name = named(app, name)?;
+    let now_ms = request.time_ms();
+    match (param("list"), param("segment"), param("init"), param("recording")) {
+        (Some("media"), ..) => media(settings, &name, request),
+        (Some(_), ..) => Err(Error::status(404, "a stream's playlist of segments is media.m3u8")),
+        (_, Some(segment), ..) => file(SEGMENTS, &name, segment, ".m4s", FOREVER),
+        (_, _, Some(init), _) => file(SEGMENTS, &name, init, ".mp4", FOREVER),
+        (.., Some(recording)) => file(RECORDINGS, &name, recording, ".mp4", "no-cache"),
+        _ if request.path().ends_with(".m3u8") => multivariant(&name, now_ms),
+        _ => Ok(page::watch(&name)),
     }
 }
 
@@ -79,37 +85,26 @@ fn watched(name: &Name, now_ms: u64) -> Result<Stream> {
 
 fn multivariant(name: &Name, now_ms: u64) -> Result {
     let stream = watched(name, now_ms)?;
-    let media = format!("{}/media.m3u8?viewer={}", name.name, viewers::token());
+    let media = format!("/video/{}/media.m3u8?viewer={}", name.path(), viewers::token());
     let text = playlist::multivariant(&stream, &media)
         .ok_or_else(|| Error::status(404, format!("`{}` is not live", name.path())))?;
     Ok(listed(text))
 }
 
-fn file_of(settings: &Settings, name: &Name, file: &str, request: &Request<'_>) -> Result {
-    if file == "media.m3u8" {
-        let stream = watched(name, request.time_ms())?;
-        if let Some(token) = request.query_value("viewer") {
-            viewers::note(name, &token);
-        }
-        return Ok(listed(playlist::media(&stream, settings.window, request.time_ms())));
+fn media(settings: &Settings, name: &Name, request: &Request<'_>) -> Result {
+    let stream = watched(name, request.time_ms())?;
+    if let Some(token) = request.query_value("viewer") {
+        viewers::note(name, &token);
     }
-    let is_file =
-        [".m4s", ".mp4"].into_iter().any(|end| file.strip_suffix(end).is_some_and(is_plain));
-    match is_file {
-        true => {
-            Ok(Response::blob(SEGMENTS, &path(name, file)).with_header("cache-control", FOREVER))
-        }
-        false => Err(Error::status(404, "there is no such file of a stream")),
-    }
+    Ok(listed(playlist::media(&stream, settings.window, request.time_ms())))
 }
 
-fn recording(name: &Name, file: &str) -> Result {
-    match file.strip_suffix(".mp4").is_some_and(is_plain) {
-        true => {
-            Ok(Response::blob(RECORDINGS, &path(name, file))
-                .with_header("cache-control", "no-cache"))
-        }
-        false => Err(Error::status(404, "there is no such recording")),
+/// A file that the host sends.
+fn file(container: &str, name: &Name, stem: &str, end: &str, keep: &str) -> Result {
+    match is_plain(stem) {
+        true => Ok(Response::blob(container, &path(name, &[stem, end].concat()))
+            .with_header("cache-control", keep)),
+        false => Err(Error::status(404, "there is no such file of a stream")),
     }
 }
 

@@ -90,7 +90,6 @@ impl Stream {
             since_ms: now_ms,
             heard_ms: now_ms,
             ended_ms: None,
-            part: None,
             broken: !self.segments.is_empty() || self.gone > 0,
             ..std::mem::take(self)
         };
@@ -102,11 +101,11 @@ impl Stream {
         let ended_ms = self.ended_ms.unwrap_or(self.heard_ms);
         let silent_ms = now_ms.saturating_sub(ended_ms);
         match silent_ms {
-            _ if self.ended_ms.is_none() && silent_ms < SILENT_MS => State::Live,
+            0..SILENT_MS if self.ended_ms.is_none() => State::Live,
+            KEEP_MS.. => State::Gone,
             _ if self.segments.is_empty() => State::Gone,
-            ..GRACE_MS => State::Away,
-            ..KEEP_MS => State::Ended,
-            _ => State::Gone,
+            GRACE_MS.. => State::Ended,
+            _ => State::Away,
         }
     }
 

@@ -38,9 +38,9 @@ impl Parameters {
         let Some(Ok(set)) = parsed.sequence_parameter_sets().next() else {
             return Err(unreadable("there is no sequence parameter set"));
         };
-        if !parsed.picture_parameter_sets().next().is_some_and(|set| set.is_ok()) {
+        let Some(Ok(_)) = parsed.picture_parameter_sets().next() else {
             return Err(unreadable("there is no picture parameter set"));
-        }
+        };
         let set = SeqParameterSet::from_bits(RefNal::new(set, &[], true).rbsp_bits())
             .map_err(|error| unreadable(&format!("{error:?}")))?;
         Avcc::decode_body(&mut &record[..]).map_err(|error| unreadable(&error.to_string()))?;

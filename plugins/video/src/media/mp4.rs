@@ -70,7 +70,7 @@ pub fn init(
         trak,
         ..Moov::default()
     };
-    let brands = [b"iso6", b"cmfc", b"mp41"].map(|brand| FourCC::new(brand));
+    let brands = [b"iso6", b"cmfc", b"mp41"].map(FourCC::new);
     let mut out = Vec::new();
     Ftyp { major_brand: FourCC::new(b"iso6"), minor_version: 0, compatible_brands: brands.into() }
         .encode(&mut out)?;
@@ -81,7 +81,7 @@ pub fn init(
 /// A fragment, which has one run at least.
 pub fn fragment(number: u32, runs: &[Run<'_>]) -> mp4_atom::Result<Vec<u8>> {
     let mut out = Vec::new();
-    let brands = [b"msdh", b"cmfs"].map(|brand| FourCC::new(brand));
+    let brands = [b"msdh", b"cmfs"].map(FourCC::new);
     Styp { major_brand: FourCC::new(b"msdh"), minor_version: 0, compatible_brands: brands.into() }
         .encode(&mut out)?;
     // The offsets have one size, whatever they are; so the first writing tells them.

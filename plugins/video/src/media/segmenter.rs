@@ -294,8 +294,14 @@ impl Segmenter {
         let mut made = Vec::new();
         let avc = self.avc.clone().filter(|_| !pictures.samples.is_empty());
         let aac = self.aac.clone().filter(|_| !sounds.samples.is_empty());
+        // A track that is not in a short segment, such as the last one, is not gone.
+        let is_short = at_ms - start_ms < self.wish_ms;
+        let plays = |part: &Playing| {
+            (part.avc == avc || is_short && avc.is_none() && part.avc == self.avc)
+                && (part.aac == aac || is_short && aac.is_none() && part.aac == self.aac)
+        };
         let playing = match self.part.take() {
-            Some(part) if (&part.avc, &part.aac) == (&avc, &aac) => part,
+            Some(part) if plays(&part) => part,
             _ => {
                 made.push(Made::Part(self.announce(avc.as_ref(), aac.as_ref())?));
                 Playing { avc, aac, base_ms: start_ms }

@@ -77,6 +77,7 @@ fn a_publisher_who_comes_back_goes_on_behind_a_break() {
     let mut stream = stream(2);
     stream.ended_ms = Some(stream.heard_ms);
     stream.claim(stream.heard_ms).unwrap();
+    assert!(stream.part.is_some(), "what is left of it is still watched");
     stream.part = Some(Part { file: "b.mp4".into(), codecs: String::new(), size: None });
     let mut removed = Vec::new();
     for number in 2..9 {

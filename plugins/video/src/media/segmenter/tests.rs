@@ -60,11 +60,13 @@ impl Stream {
     }
 
     fn parts(&self) -> Vec<&str> {
-        let part = |made| match made {
-            &Made::Part(ref part) => Some(part.codecs.as_str()),
-            Made::Segment(_) => None,
-        };
-        self.made.iter().filter_map(part).collect()
+        let mut parts = Vec::new();
+        for made in &self.made {
+            if let Made::Part(part) = made {
+                parts.push(part.codecs.as_str());
+            }
+        }
+        parts
     }
 }
 
@@ -162,6 +164,17 @@ fn other_parameters_or_tracks_begin_another_part() {
         let time = moof(&segment.bytes).0.traf[0].tfdt.as_ref().unwrap().base_media_decode_time;
         assert_eq!(time, 0);
     }
+}
+
+#[test]
+fn a_last_segment_without_sound_is_of_the_same_part() {
+    let mut stream = Stream::new();
+    stream.push(0, avc(30));
+    stream.push(0, aac());
+    stream.play(0, 4, true);
+    stream.push(4000, picture(true));
+    stream.made.extend(stream.segmenter.finish().unwrap());
+    assert_eq!((stream.parts().len(), stream.segments().len()), (1, 3));
 }
 
 #[test]
