@@ -321,9 +321,12 @@ async fn garbage_on_the_port_is_sent_away_and_harms_nobody() {
     let hello = vec![3; 1 + 2 * 1536];
     // A message of 16 MiB, and chunks of a stream that never began.
     let long = [4, 0, 0, 0, 255, 255, 255, 9, 1, 0, 0, 0];
-    for (garbage, is_greeting) in
-        [(&b"GET / HTTP/1.1\r\n\r\n"[..], false), (&[0; 5000], false), (&long, true), (&[0xff; 99], true)]
-    {
+    for (garbage, is_greeting) in [
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], false),
+        (&[0; 5000], false),
+        (&long, true),
+        (&[0xff; 99], true),
+    ] {
         let mut socket = TcpStream::connect(("127.0.0.1", studio.port)).await.unwrap();
         if is_greeting {
             socket.write_all(&hello).await.unwrap();
