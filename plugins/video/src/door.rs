@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use trellis_sdk::cache;
+use trellis_sdk::{cache, metrics};
 
 /// Wrong keys in [`WINDOW`]. An encoder that tries again by itself does so every few seconds.
 const MOST: u32 = 10;
@@ -23,12 +23,30 @@ pub enum Entry {
     Unknown,
 }
 
+impl Entry {
+    /// Its name among the metrics.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Open => "right",
+            Self::Closed => "wrong",
+            Self::TooMany => "too-many",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// Lets an address try a key.
 pub type Door<'a> = &'a dyn Fn(&str, &dyn Fn() -> bool) -> Entry;
 
 /// Take one try of an address, then look whether the key is right. Taken first, many at once are
 /// still no more; given back if it was right, who knows the key is not kept out by trying often.
 pub fn attempt(ip: &str, is_right: &dyn Fn() -> bool) -> Entry {
+    let entry = take(ip, is_right);
+    metrics::count("video_keys", &[("result", entry.word())], 1);
+    entry
+}
+
+fn take(ip: &str, is_right: &dyn Fn() -> bool) -> Entry {
     let network = network(ip);
     for number in 0..MOST {
         let place = format!("tries/{network}/{number}");

@@ -2,7 +2,7 @@
 //! of the plugin knows the trait alone, so that tests keep streams in memory.
 
 use trellis_sdk::keyvalue::Store;
-use trellis_sdk::{blobs, keyvalue};
+use trellis_sdk::{blobs, keyvalue, metrics};
 
 use crate::names::Name;
 use crate::stream::Stream;
@@ -78,7 +78,9 @@ impl Shelf for Host {
 
     fn put(&mut self, name: &Name, file: &str, bytes: &[u8]) -> Kept {
         let put = blobs::put(SEGMENTS, &path(name, file), bytes, Some(MP4));
-        put.map(drop).map_err(|error| error.to_string())
+        put.map_err(|error| error.to_string())?;
+        metrics::count("video_bytes", &[("app", &name.app)], bytes.len() as u64);
+        Ok(())
     }
 
     fn remove(&mut self, name: &Name, file: &str) -> Kept {
