@@ -46,10 +46,10 @@ impl Mailbox {
     /// Take what waits, at most `most` frames; where nothing does, wait so long for the first.
     /// `None` once it has ended.
     pub async fn read(&self, most: usize, wait: Duration) -> Option<Vec<Arc<Frame>>> {
+        let _present = self.enter();
         if most == 0 {
             return self.reader.end().is_none().then(Vec::new);
         }
-        let _present = self.enter();
         let first = async {
             let _turn = self.turn.lock().await;
             poll_fn(|cx| self.reader.poll_some(most, cx)).await
