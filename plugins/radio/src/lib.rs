@@ -1,0 +1,3 @@
+//! The radio.
+
+pub mod format;
