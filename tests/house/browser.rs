@@ -25,6 +25,8 @@ impl Browser {
         let dir = tempfile::tempdir().unwrap();
         let child = Command::new("chromium")
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"])
+            // A script's click is nobody's finger.
+            .arg("--autoplay-policy=no-user-gesture-required")
             .arg(format!("--user-data-dir={}", dir.path().display()))
             .arg("about:blank")
             .stdin(Stdio::null())

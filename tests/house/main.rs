@@ -26,6 +26,7 @@ mod metrics;
 mod nodes;
 mod operators;
 mod postgres;
+mod radio;
 mod reload;
 mod schedules;
 mod secrets;
