@@ -105,9 +105,13 @@ pub async fn run(
     });
 
     let mut all_tried = plugins.ready();
+    let all_ready = async {
+        // Who could make it so runs until the end.
+        let _ = all_tried.wait_for(|tried| *tried).await;
+        backends.channels.ready().await;
+    };
     tokio::select! {
-        tried = all_tried.wait_for(|tried| *tried) => {
-            drop(tried);
+        () = all_ready => {
             state.send_replace(State::Ready);
             for path in ports_files(&settings) {
                 ports.write(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
@@ -134,6 +138,7 @@ pub async fn run(
     }
     following.await?;
     plugins.drain(LAST_CALLS).await;
+    backends.channels.close().await;
     backends.log.close().await;
     closed.cancel();
     tasks.close();

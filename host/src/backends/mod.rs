@@ -84,7 +84,7 @@ impl Backends {
         let keyvalue = open_keyvalue(settings, server.as_ref(), data).await?;
         let cache = open_cache(&settings.cache).await?;
         let blobs = open_blobs(&settings.blobs, data).await?;
-        let channels = Arc::new(channels::Hub::new(settings.channels.clone()));
+        let channels = open_channels(settings, &log);
         Ok(Self { log, sql, keyvalue, cache, blobs, channels })
     }
 }
@@ -106,6 +106,15 @@ async fn open_log(settings: &log::Settings, data: &Path) -> anyhow::Result<Arc<d
              `cargo build --release --features kafka`"
         ),
     })
+}
+
+/// Hosts that share their topics share their channels.
+fn open_channels(settings: &Settings, log: &Arc<dyn log::Log>) -> Arc<channels::Hub> {
+    let own = settings.channels.clone();
+    match settings.log.backend == log::Backend::Kafka && own.shared {
+        true => channels::Hub::sharing(own, Arc::clone(log)),
+        false => Arc::new(channels::Hub::new(own)),
+    }
 }
 
 async fn open_server(settings: &Settings) -> anyhow::Result<Option<Arc<postgres::Server>>> {

@@ -46,12 +46,14 @@ pub struct Options {
     pub slow: Slow,
     /// How long its frames are kept while nobody uses it, for listeners that come back.
     pub keep: Duration,
+    /// Whether it is one channel on all nodes that share a topic.
+    pub shared: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let (limits, slow) = (Limits::default(), Slow::default());
-        Self { limits, slow, keep: Duration::from_secs(60) }
+        Self { limits, slow, keep: Duration::from_secs(60), shared: true }
     }
 }
 
@@ -63,8 +65,7 @@ pub struct TooSlow;
 /// A named stream of frames.
 pub struct Channel {
     name: Arc<str>,
-    slow: Slow,
-    keep: Duration,
+    options: Options,
     state: Mutex<State>,
     tally: Arc<Tally>,
     listeners: AtomicUsize,
@@ -92,8 +93,8 @@ impl State {
 }
 
 impl Channel {
-    /// A channel whose first frame gets the number `first`, and whose memory is counted in
-    /// `tally`.
+    /// A channel whose first frame gets the place `first`, which is its number, too, unless others
+    /// number its frames; its memory is counted in `tally`.
     pub(super) fn new(name: Arc<str>, options: Options, first: u64, tally: Arc<Tally>) -> Self {
         let state = State {
             ring: Ring::new(options.limits, first),
@@ -102,8 +103,7 @@ impl Channel {
         };
         Self {
             name,
-            slow: options.slow,
-            keep: options.keep,
+            options,
             state: Mutex::new(state),
             tally,
             listeners: AtomicUsize::new(0),
@@ -128,15 +128,29 @@ impl Channel {
         self.touch();
     }
 
+    /// How it was made.
+    pub(super) fn options(&self) -> Options {
+        self.options
+    }
+
     /// Keep a frame for the listeners, and tell those who serve them. The answer is its number.
     ///
     /// This never waits for anybody: a caller that pushes faster than the listeners are served
     /// overruns them, and can avoid it with [`Channel::settled`].
-    pub fn push(&self, mut frame: Frame) -> u64 {
+    pub fn push(&self, frame: Frame) -> u64 {
+        self.take(frame, None)
+    }
+
+    /// The same with a number that others have given it, above those before it.
+    pub(super) fn push_as(&self, frame: Frame, number: u64) {
+        self.take(frame, Some(number));
+    }
+
+    fn take(&self, mut frame: Frame, number: Option<u64>) -> u64 {
         let mut gone = vec![];
         let (sequence, ears) = {
             let mut state = self.lock();
-            let sequence = state.ring.next();
+            let sequence = number.unwrap_or(state.ring.next());
             frame.take(sequence, &self.tally);
             state.ring.push(Arc::new(frame), &mut gone);
             state.used = Instant::now();
@@ -211,7 +225,7 @@ impl Channel {
     /// Whether nothing came, and nobody listened, for as long as it is kept.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
         let used = self.lock().used;
-        self.listeners() == 0 && now.saturating_duration_since(used) >= self.keep
+        self.listeners() == 0 && now.saturating_duration_since(used) >= self.options.keep
     }
 
     /// Somebody wants the channel, and may use it soon.
@@ -219,7 +233,7 @@ impl Channel {
         self.lock().used = Instant::now();
     }
 
-    /// The number that the next frame gets.
+    /// The place that the next frame gets.
     pub(super) fn next(&self) -> u64 {
         self.lock().ring.next()
     }
@@ -253,7 +267,7 @@ impl Listener {
         &self.channel
     }
 
-    /// The number of the frame that comes next.
+    /// The place of the frame that comes next.
     pub fn cursor(&self) -> u64 {
         self.cursor
     }
@@ -265,7 +279,7 @@ impl Listener {
         let state = self.channel.lock();
         let oldest = state.ring.oldest();
         if self.cursor < oldest {
-            let place = match self.channel.slow {
+            let place = match self.channel.options.slow {
                 Slow::Disconnect => {
                     drop(state);
                     return Err(self.kick());
@@ -287,7 +301,7 @@ impl Listener {
 
     /// Whether a ring whose oldest frame is this has lost the listener for good.
     pub fn is_too_slow(&self, oldest: u64) -> bool {
-        self.channel.slow == Slow::Disconnect && self.cursor < oldest
+        self.channel.options.slow == Slow::Disconnect && self.cursor < oldest
     }
 
     /// Count a listener that is disconnected because it is too slow.

@@ -82,7 +82,7 @@ impl Hearing {
         read
     }
 
-    /// The number that the next frame of the channel gets.
+    /// The place that the next frame of the channel gets.
     pub fn next(&self) -> u64 {
         self.channel.next()
     }

@@ -76,6 +76,11 @@ impl Channels {
         self.lock().by_name.get(name).cloned()
     }
 
+    /// All channels.
+    pub fn all(&self) -> Vec<Arc<Channel>> {
+        self.lock().by_name.values().cloned().collect()
+    }
+
     /// Let the channels go that nobody holds, and that have not been used since
     /// [`Options::keep`] before `now`; how many went. To be called every few seconds.
     pub fn sweep(&self, now: Instant) -> usize {

@@ -1,7 +1,9 @@
-//! The last frames of a channel, each with a number, in a bounded space.
+//! The last frames of a channel, each in its place, in a bounded space.
 //!
-//! A ring knows nothing of who reads: a reader is a cursor, the number of the frame it takes
-//! next, and finds out at its next read how many frames it came too late for.
+//! A ring knows nothing of who reads: a reader is a cursor, the place of the frame it takes next,
+//! and finds out at its next read how many frames it came too late for. Places have no gaps and are
+//! this ring's alone. The numbers that frames carry only grow: of a channel that several nodes
+//! share they are the same on each of them, and have gaps.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -41,7 +43,7 @@ pub enum Start {
 pub enum History {
     /// It does.
     Whole,
-    /// Frames after the one that the reader has are gone, or that frame was never one of this
+    /// Frames after the one that the reader has may be gone, or that frame was never one of this
     /// ring: the reader gets all that there is.
     Gone,
 }
@@ -58,7 +60,7 @@ pub struct Portion {
 /// What a read found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Read {
-    /// The number of the first frame that was read.
+    /// The place of the first frame that was read.
     pub from: u64,
     /// The cursor for the next read.
     pub next: u64,
@@ -76,23 +78,26 @@ pub struct Ring {
     frames: VecDeque<Arc<Frame>>,
     /// Bytes of payload in `frames`.
     bytes: usize,
-    /// The number that the next frame gets.
+    /// The place that the next frame gets.
     next: u64,
+    /// All frames up to this number are gone, or were before this ring.
+    passed: u64,
     limits: Limits,
 }
 
 impl Ring {
-    /// An empty ring, whose first frame gets the number `first`.
+    /// An empty ring, whose first frame gets the place `first`.
     pub fn new(limits: Limits, first: u64) -> Self {
-        Self { frames: VecDeque::new(), bytes: 0, next: first, limits }
+        let passed = first.saturating_sub(1);
+        Self { frames: VecDeque::new(), bytes: 0, next: first, passed, limits }
     }
 
-    /// The number that the next frame gets.
+    /// The place that the next frame gets.
     pub fn next(&self) -> u64 {
         self.next
     }
 
-    /// The number of the oldest frame; [`Ring::next`] if there is none.
+    /// The place of the oldest frame; [`Ring::next`] if there is none.
     pub fn oldest(&self) -> u64 {
         self.next - self.frames.len() as u64
     }
@@ -104,15 +109,24 @@ impl Ring {
         frames * 2 >= self.limits.frames as u64 || bytes * 2 >= self.limits.bytes as u64
     }
 
-    /// Keep a frame, which must have [`Ring::next`] for its number, and let the oldest go.
-    /// Those are handed back, so that they are freed where no lock is held.
+    /// Keep a frame, and let the oldest go. Those are handed back, so that they are freed where no
+    /// lock is held.
+    ///
+    /// A number that is not above the last one is the first of another count, as when a topic was
+    /// made anew: what was kept until then goes.
     pub fn push(&mut self, frame: Arc<Frame>, gone: &mut Vec<Arc<Frame>>) {
+        let new = number(&frame);
+        if new <= self.newest() || self.frames.is_empty() {
+            gone.extend(self.frames.drain(..));
+            (self.bytes, self.passed) = (0, new.saturating_sub(1));
+        }
         self.bytes += frame.payload().len();
         self.frames.push_back(frame);
         self.next += 1;
         while self.is_over() {
             let Some(oldest) = self.frames.pop_front() else { break };
             self.bytes -= oldest.payload().len();
+            self.passed = number(&oldest);
             gone.push(oldest);
         }
     }
@@ -136,12 +150,17 @@ impl Ring {
     }
 
     fn resume(&self, last: u64) -> (u64, History) {
-        let cursor = last.saturating_add(1);
-        if (self.oldest()..=self.next).contains(&cursor) {
-            (cursor, History::Whole)
+        if (self.passed..=self.newest()).contains(&last) {
+            let had = self.frames.partition_point(|frame| number(frame) <= last);
+            (self.oldest() + had as u64, History::Whole)
         } else {
             (self.oldest(), History::Gone)
         }
+    }
+
+    /// The last number; without a frame, that up to which all are gone.
+    fn newest(&self) -> u64 {
+        self.frames.back().map_or(self.passed, |frame| number(frame))
     }
 
     /// How many of the last frames fit in so many bytes.
@@ -173,6 +192,11 @@ impl Ring {
     }
 }
 
+/// A frame's number: whoever pushes gives it one.
+fn number(frame: &Frame) -> u64 {
+    frame.sequence().unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -182,8 +206,13 @@ mod tests {
     const ALL: Portion = Portion { frames: usize::MAX, bytes: usize::MAX };
 
     fn push(ring: &mut Ring, size: usize) -> Vec<Arc<Frame>> {
-        let mut gone = vec![];
-        ring.push(Arc::new(Frame::binary(vec![0; size])), &mut gone);
+        push_as(ring, ring.next(), size)
+    }
+
+    fn push_as(ring: &mut Ring, number: u64, size: usize) -> Vec<Arc<Frame>> {
+        let (mut gone, mut frame) = (vec![], Frame::binary(vec![0; size]));
+        frame.take(number, &Arc::default());
+        ring.push(Arc::new(frame), &mut gone);
         gone
     }
 
@@ -257,6 +286,33 @@ mod tests {
         assert_eq!(ring.start(Start::Sequence(99)), (101, History::Gone));
         assert_eq!(ring.start(Start::Sequence(104)), (101, History::Gone));
         assert_eq!(ring.start(Start::Sequence(u64::MAX)), (101, History::Gone));
+    }
+
+    #[test]
+    fn a_reader_resumes_by_numbers_with_gaps() {
+        let mut ring = Ring::new(Limits { frames: 3, bytes: 100 }, 100);
+        for number in [3, 7, 20, 21] {
+            push_as(&mut ring, number, 1);
+        }
+        // 3 has gone; the others are in the places 101 to 103.
+        for (last, place) in [(3, 101), (6, 101), (7, 102), (19, 102), (20, 103), (21, 104)] {
+            assert_eq!(ring.start(Start::Sequence(last)), (place, History::Whole), "{last}");
+        }
+        for last in [0, 2, 22, u64::MAX] {
+            assert_eq!(ring.start(Start::Sequence(last)), (101, History::Gone), "{last}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_begin_again_end_what_was_kept() {
+        let mut ring = Ring::new(Limits { frames: 9, bytes: 100 }, 100);
+        for number in [50, 60] {
+            push_as(&mut ring, number, 1);
+        }
+        assert_eq!(push_as(&mut ring, 1, 5).len(), 2);
+        push_as(&mut ring, 2, 6);
+        assert_eq!(sizes(&ring, 100, ALL), (vec![5, 6], Read { from: 102, next: 104, oldest: 102, lost: 2, more: false }));
+        assert_eq!(ring.start(Start::Sequence(1)), (103, History::Whole));
     }
 
     proptest! {

@@ -19,19 +19,21 @@ pub struct Rule {
     pub slow: Slow,
     /// How long they are kept while nobody publishes or listens.
     pub keep: Millis,
+    /// Whether it is one channel on all hosts that share a topic, or each host has its own.
+    pub shared: bool,
 }
 
 impl Default for Rule {
     fn default() -> Self {
         let (bytes, keep) = (Bytes(1 << 20), Millis(60_000));
-        Self { frames: 256, bytes, slow: Slow::Disconnect, keep }
+        Self { frames: 256, bytes, slow: Slow::Disconnect, keep, shared: true }
     }
 }
 
 impl Rule {
     fn options(&self) -> Options {
         let limits = Limits { frames: self.frames as usize, bytes: self.bytes.as_usize() };
-        Options { limits, slow: self.slow, keep: self.keep.into() }
+        Options { limits, slow: self.slow, keep: self.keep.into(), shared: self.shared }
     }
 }
 

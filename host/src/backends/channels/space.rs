@@ -13,9 +13,12 @@ use std::{
 use metrics::{counter, gauge};
 
 use super::{
-    Channel, Channels, End, Frame, Mailbox, Refused, Rules, Settings, Start,
+    Channel, Channels, End, Frame, Limits, Mailbox, Options, Refused, Rules, Settings, Start,
     presence::{Presence, Shown},
+    shared::{Full, Person, Shared},
 };
+
+mod across;
 
 /// The most channels that a connection hears.
 pub const MAX_JOINED: usize = 64;
@@ -36,6 +39,7 @@ pub trait Outlet: Send + Sync {
 }
 
 /// Something that happens to channels or connections.
+#[derive(Debug)]
 pub enum Effect {
     /// A frame goes to all who joined.
     Publish(String, Frame),
@@ -57,6 +61,37 @@ pub enum Effect {
     Hide(u64, String),
 }
 
+impl Effect {
+    /// The connection that it happens to.
+    pub fn connection(&self) -> Option<u64> {
+        match self {
+            Self::Publish(..) | Self::Title(..) => None,
+            Self::Join(id, ..)
+            | Self::Leave(id, _)
+            | Self::Send(id, _)
+            | Self::Close(id, ..)
+            | Self::Retag(id, _)
+            | Self::Show(id, ..)
+            | Self::Hide(id, _) => Some(*id),
+        }
+    }
+
+    /// The channel whose rule matters for it.
+    fn channel(&self) -> Option<&str> {
+        match self {
+            Self::Publish(channel, _)
+            | Self::Title(channel, _)
+            | Self::Join(_, channel, _)
+            | Self::Show(_, channel, ..) => Some(channel),
+            Self::Leave(..)
+            | Self::Send(..)
+            | Self::Close(..)
+            | Self::Retag(..)
+            | Self::Hide(..) => None,
+        }
+    }
+}
+
 /// Why nothing happened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -69,6 +104,9 @@ pub enum Error {
     /// There is no room for another mailbox.
     #[error("the plugin has {0} mailboxes already; wait until some have ended")]
     TooManyMailboxes(usize),
+    /// What is shared with other nodes cannot be told them for now.
+    #[error(transparent)]
+    Full(#[from] Full),
 }
 
 /// What a plugin has of channels and connections.
@@ -80,6 +118,10 @@ pub struct Space {
     connections: RwLock<HashMap<u64, Arc<Connection>>>,
     mailboxes: Mutex<HashMap<u64, Arc<Mailbox>>>,
     presence: Mutex<Presence>,
+    /// The most that is kept of a channel, whatever another node asks for.
+    most: Limits,
+    /// The tie to other nodes, where channels are shared.
+    shared: Option<Arc<Shared>>,
 }
 
 /// A connection, seen from here.
@@ -98,7 +140,13 @@ struct Own {
 
 impl Space {
     /// That of a plugin. Its connections get their numbers from what all spaces share.
-    pub(super) fn new(plugin: Arc<str>, settings: &Settings, numbers: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(
+        plugin: Arc<str>,
+        settings: &Settings,
+        numbers: Arc<AtomicU64>,
+        shared: Option<Arc<Shared>>,
+    ) -> Self {
+        let (frames, bytes) = (settings.max_frames as usize, settings.max_bytes.as_usize());
         Self {
             plugin,
             numbers,
@@ -107,6 +155,8 @@ impl Space {
             connections: RwLock::default(),
             mailboxes: Mutex::default(),
             presence: Mutex::default(),
+            most: Limits { frames, bytes },
+            shared,
         }
     }
 
@@ -161,13 +211,23 @@ impl Space {
             let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
             connections.remove(&id)
         };
-        self.presence().forget(id);
+        let mut presence = self.presence();
+        for channel in presence.forget(id) {
+            if let Some(shared) = &self.shared {
+                shared.hide(&self.plugin, channel, id);
+            }
+        }
+        drop(presence);
         gone.map(|connection| connection.own().tag.clone())
     }
 
-    /// What was last given to a connection as its tag.
+    /// What was last given to a connection as its tag. Those of other nodes are known while they
+    /// are shown somewhere.
     pub fn tag(&self, id: u64) -> Option<Arc<str>> {
-        self.connection(id).map(|connection| connection.own().tag.clone())
+        match self.connection(id) {
+            Some(connection) => Some(connection.own().tag.clone()),
+            None => self.shared.as_ref().and_then(|_| self.presence().tag(id)),
+        }
     }
 
     /// Bytes that were sent to a connection and that it has not taken; 0 where it has ended.
@@ -175,27 +235,46 @@ impl Space {
         self.connection(id).map_or(0, |connection| connection.outlet.waiting())
     }
 
-    /// Wait until a publish cannot overrun connections that are fast; nothing else waits.
-    pub async fn settled(&self, effect: &Effect) {
-        if let Effect::Publish(channel, _) = effect
-            && let Some(channel) = self.channels.get(channel)
-        {
-            channel.settled().await;
+    /// Wait until a publish cannot overrun connections that are fast, or what waits for other
+    /// nodes; and before somebody resumes here, until all is here that it has heard elsewhere.
+    /// Nothing else waits.
+    pub async fn settled(&self, effect: &Effect, rules: &Rules) {
+        let shared = |channel| self.shared.as_ref().filter(|_| rules.of(channel).shared);
+        match effect {
+            Effect::Publish(channel, _) => match shared(channel) {
+                Some(shared) => shared.has_room().await,
+                None => {
+                    if let Some(channel) = self.channels.get(channel) {
+                        channel.settled().await;
+                    }
+                }
+            },
+            Effect::Join(_, channel, Start::Sequence(last)) => {
+                if let Some(shared) = shared(channel) {
+                    shared.has_read(&self.plugin, channel, *last).await;
+                }
+            }
+            _ => {}
         }
     }
 
-    /// Let something happen.
+    /// Let something happen, here or where the connection is.
     pub fn apply(&self, effect: Effect, rules: &Rules) -> Result<(), Error> {
+        let options = effect.channel().map_or_else(Options::default, |name| rules.of(name));
+        match (&self.shared, effect.connection()) {
+            (Some(shared), Some(id)) if !shared.is_own(id) => {
+                Ok(shared.order(&self.plugin, options, effect)?)
+            }
+            _ => self.act(effect, options),
+        }
+    }
+
+    /// Let something happen to what is here; a channel is made with the options.
+    pub(super) fn act(&self, effect: Effect, options: Options) -> Result<(), Error> {
         match effect {
-            Effect::Publish(channel, frame) => {
-                self.channel(&channel, rules)?.push(frame);
-                Ok(())
-            }
-            Effect::Title(channel, title) => {
-                self.channel(&channel, rules)?.entitle(&title);
-                Ok(())
-            }
-            Effect::Join(id, channel, start) => self.join(id, &channel, start, rules),
+            Effect::Publish(name, frame) => self.publish(name, options, frame),
+            Effect::Title(name, title) => self.entitle(name, options, title),
+            Effect::Join(id, channel, start) => self.join(id, &channel, start, options),
             Effect::Leave(id, channel) => {
                 self.with(id, |connection| connection.leave(&channel));
                 Ok(())
@@ -210,19 +289,46 @@ impl Space {
             }
             Effect::Retag(id, tag) => {
                 self.with(id, |connection| connection.own().tag = tag.into());
+                if let Some(shared) = &self.shared {
+                    shared.retagged(&self.plugin, id);
+                }
                 Ok(())
             }
-            Effect::Show(id, channel, key, meta) => self.show(id, channel, key, meta),
+            Effect::Show(id, channel, key, meta) => {
+                self.show(Shown { connection: id, key, meta }, channel, options.shared)
+            }
             Effect::Hide(id, channel) => {
-                self.presence().hide(id, &channel);
+                self.hide(id, channel);
                 Ok(())
             }
         }
     }
 
-    /// The channel of this name, made if there is none.
-    pub fn channel(&self, name: &str, rules: &Rules) -> Result<Arc<Channel>, Error> {
-        Ok(self.channels.open(name, rules.of(name))?)
+    fn publish(&self, name: String, options: Options, frame: Frame) -> Result<(), Error> {
+        // Also where it goes to all nodes: there is a limit of channels.
+        let channel = self.channels.open(&name, options)?;
+        match &self.shared {
+            Some(shared) if options.shared => {
+                Ok(shared.publish(&self.plugin, name, options, frame)?)
+            }
+            _ => {
+                channel.push(frame);
+                Ok(())
+            }
+        }
+    }
+
+    fn entitle(&self, name: String, options: Options, title: String) -> Result<(), Error> {
+        let channel = self.channels.open(&name, options)?;
+        match &self.shared {
+            Some(shared) if options.shared => {
+                Ok(shared.entitle(&self.plugin, name, options, title)?)
+            }
+            _ => {
+                channel.entitle(&title);
+                Ok(())
+            }
+        }
     }
 
     /// The connections that hear a channel.
@@ -285,9 +391,9 @@ impl Space {
         counter!("trellis_channel_kicked_total", "plugin" => plugin).absolute(tally.kicked());
     }
 
-    fn join(&self, id: u64, name: &str, start: Start, rules: &Rules) -> Result<(), Error> {
+    fn join(&self, id: u64, name: &str, start: Start, options: Options) -> Result<(), Error> {
         let Some(connection) = self.connection(id) else { return Ok(()) };
-        let channel = self.channel(name, rules)?;
+        let channel = self.channels.open(name, options)?;
         // Held over the outlet's part, so that the two agree on what is heard.
         let mut own = connection.own();
         if own.joined.iter().any(|joined| Arc::ptr_eq(joined, &channel)) {
@@ -301,15 +407,34 @@ impl Space {
         Ok(())
     }
 
-    fn show(&self, id: u64, channel: String, key: String, meta: String) -> Result<(), Error> {
+    fn show(&self, shown: Shown, channel: String, is_shared: bool) -> Result<(), Error> {
+        let Shown { connection, key, meta } = shown;
         // Under the lock, so that an end cannot come in between and leave it shown for ever.
         let connections = self.connections.read().unwrap_or_else(PoisonError::into_inner);
-        if !connections.contains_key(&id) {
-            return Ok(());
+        let Some(own) = connections.get(&connection) else { return Ok(()) };
+        let shared = self.shared.as_ref().filter(|_| is_shared);
+        let told = shared.map(|shared| {
+            let (plugin, tag) = (self.plugin.clone(), own.own().tag.clone());
+            let (channel, key, meta) = (channel.clone(), key.clone(), meta.clone());
+            (shared, Person { plugin, channel, connection, key, meta, tag })
+        });
+        let mut presence = self.presence();
+        if !presence.show(connection, channel, key, meta, told.is_some()) {
+            return Err(Error::TooManyJoined);
         }
-        match self.presence().show(id, channel, key, meta) {
-            true => Ok(()),
-            false => Err(Error::TooManyJoined),
+        // Others hear of it in the order in which it happens here.
+        if let Some((shared, person)) = told {
+            shared.show(person);
+        }
+        Ok(())
+    }
+
+    fn hide(&self, id: u64, channel: String) {
+        let mut presence = self.presence();
+        if presence.hide(id, &channel)
+            && let Some(shared) = &self.shared
+        {
+            shared.hide(&self.plugin, channel, id);
         }
     }
 
@@ -376,7 +501,7 @@ mod tests {
     }
 
     fn space() -> (Space, Arc<Noted>) {
-        let space = Space::new("p".into(), &Settings::default(), Arc::default());
+        let space = Space::new("p".into(), &Settings::default(), Arc::default(), None);
         let noted = Arc::new(Noted::default());
         space.admit(1, "first", Box::new(noted.clone()));
         (space, noted)

@@ -8,6 +8,7 @@ const MAX_BLOCK: usize = 255 * UNIT;
 /// A title with its block of metadata.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Title {
+    text: Box<str>,
     block: Vec<u8>,
 }
 
@@ -17,14 +18,20 @@ impl Title {
         let (before, behind) = ("StreamTitle='", "';");
         let title = title.replace("';", "'").replace(char::is_control, " ");
         let end = title.floor_char_boundary(MAX_BLOCK - before.len() - behind.len());
-        let text = [before, &title[..end], behind].concat();
-        let units = text.len().div_ceil(UNIT);
+        let text = &title[..end];
+        let title = [before, text, behind].concat();
+        let units = title.len().div_ceil(UNIT);
         let mut block = Vec::with_capacity(1 + units * UNIT);
         // It is at most 255.
         block.push(units as u8);
-        block.extend(text.as_bytes());
+        block.extend(title.as_bytes());
         block.resize(1 + units * UNIT, 0);
-        Self { block }
+        Self { text: text.into(), block }
+    }
+
+    /// What players show.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The length in units of 16 bytes, and as many of those.

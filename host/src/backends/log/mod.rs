@@ -21,7 +21,7 @@ pub mod embedded;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod record;
-mod route;
+pub mod route;
 pub mod settings;
 mod topic;
 
@@ -195,6 +195,10 @@ pub trait Log: Send + Sync + 'static {
 
     /// Which records of a partition are kept.
     fn range(&self, partition: Partition) -> BoxFuture<'_, Result<Range>>;
+
+    /// The offset of the first record of a partition with this timestamp (ms since 1970) or a later
+    /// one; the end where there is none.
+    fn first_at(&self, partition: Partition, time_ms: i64) -> BoxFuture<'_, Result<u64>>;
 
     /// Become a member of a group. Leaving is dropping the member.
     fn join(&self, subscription: Subscription) -> BoxFuture<'_, Result<Box<dyn Member>>>;

@@ -134,6 +134,15 @@ fn cause(store: &mut Store<'_>, effect: Effect) -> Answer {
     Ok((channels.cause(effect).map_err(wasmtime::Error::from)?.map_err(Error::from),))
 }
 
+/// The same for what may have to wait before. Where it waits in vain, it is told what holds it up
+/// while there is time for an answer.
+async fn settle(store: &mut Store<'_>, effect: Effect) -> Answer {
+    let (channels, call) = own(store)?;
+    let patience = call.remaining() / 2;
+    let _ = call.wait(tokio::time::timeout(patience, channels.settled(&effect))).await;
+    cause(store, effect)
+}
+
 /// Where a mistake cannot be told: there is nothing that could be left or hidden then.
 fn cause_silently(store: &mut Store<'_>, effect: Effect) -> wasmtime::Result<()> {
     cause(store, effect).map(drop)
@@ -153,10 +162,7 @@ fn link_channels(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         "publish",
         |mut store: Store<'_>, (channel, frame): (String, Frame)| {
             Box::new(async move {
-                let effect = Effect::Publish(channel, frame.into());
-                let (channels, call) = own(&mut store)?;
-                call.wait(channels.settled(&effect)).await;
-                cause(&mut store, effect)
+                settle(&mut store, Effect::Publish(channel, frame.into())).await
             })
         },
     )?;
@@ -177,10 +183,12 @@ fn link_channels(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 
 fn link_connections(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut interface = linker.instance(CHANNELS)?;
-    interface.func_wrap(
+    interface.func_wrap_async(
         "join",
         |mut store: Store<'_>, (connection, channel, start): (u64, String, Start)| {
-            cause(&mut store, Effect::Join(connection, channel, start.into()))
+            Box::new(async move {
+                settle(&mut store, Effect::Join(connection, channel, start.into())).await
+            })
         },
     )?;
     interface.func_wrap(

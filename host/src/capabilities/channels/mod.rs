@@ -124,7 +124,7 @@ impl Instance {
     /// Wait for those who serve connections, where something is to happen at once.
     async fn settled(&self, effect: &Effect) {
         if self.deferred.is_none() {
-            self.prepared.space.settled(effect).await;
+            self.prepared.space.settled(effect, &self.prepared.rules).await;
         }
     }
 
@@ -167,7 +167,7 @@ impl Effects {
         let Self { prepared, effects } = self;
         let mut failed = None;
         for effect in effects {
-            prepared.space.settled(&effect).await;
+            prepared.space.settled(&effect, &prepared.rules).await;
             if let Err(error) = prepared.space.apply(effect, &prepared.rules) {
                 failed.get_or_insert(error);
             }

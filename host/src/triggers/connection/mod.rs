@@ -29,7 +29,7 @@ use crate::{
     backends::channels::{Effect, End, Ends, Hub, Rules, Space},
     plugins::{Generation, Watch},
     quantity::Millis,
-    triggers::http::{Body, Door, Knock, Opening, Refusal, Tune},
+    triggers::http::{Body, Door, Knock, Opening, Tune},
 };
 
 mod desk;
@@ -193,8 +193,8 @@ impl Door for Entrance {
         Box::pin(self.0.clone().decide(knock))
     }
 
-    fn stream(&self, tune: Tune<'_>, head: Response<Body>) -> Result<Response<Body>, Refusal> {
-        self.0.stream(tune, head)
+    fn stream<'a>(&'a self, tune: Tune<'a>, head: Response<Body>) -> Opening<'a> {
+        Box::pin(self.0.stream(tune, head))
     }
 }
 

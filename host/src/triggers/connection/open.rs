@@ -58,9 +58,7 @@ impl Connections {
         } else {
             None
         };
-        if self.stopping.load(Ordering::SeqCst) {
-            return Err(Refusal::unavailable("the host stops"));
-        }
+        self.check_open()?;
         if self.desk(knock.generation).is_crowded() {
             return Err(Refusal::unavailable("too much that was said waits for the plugin"));
         }
@@ -89,10 +87,10 @@ impl Connections {
         let handled = true;
         let party = Party { space: space.clone(), origin, generation, accepted, handled };
         let answer = match upgrade {
-            Some(upgrade) => self.open_socket(head, party, upgrade, connect),
+            Some(upgrade) => self.open_socket(head, party, upgrade, connect).await,
             None => {
                 let kind = Kind::new(transport, parts, party.accepted.icy);
-                Ok(self.open_stream(head, party, kind, connect, busy))
+                Ok(self.open_stream(head, party, kind, connect, busy).await)
             }
         };
         // Whoever ended all of them may have done so before this one was there.
@@ -103,15 +101,13 @@ impl Connections {
     }
 
     /// Let the answer to a plain request go on with a channel.
-    pub(super) fn stream(
+    pub(super) async fn stream(
         &self,
         tune: Tune<'_>,
         head: Response<Body>,
     ) -> Result<Response<Body>, Refusal> {
         let Tune { generation, parts, channel, start, icy, busy } = tune;
-        if self.stopping.load(Ordering::SeqCst) {
-            return Err(Refusal::unavailable("the host stops"));
-        }
+        self.check_open()?;
         let (space, plugin) = (self.space(&generation.plugin), generation.plugin.clone());
         let number = space.number();
         let transport = match is_event_stream(head.headers()) {
@@ -127,11 +123,22 @@ impl Connections {
         let (handled, generation) = (false, generation.clone());
         let party = Party { space: space.clone(), origin, generation, accepted, handled };
         let connect = party.generation.manifest().connect.clone().unwrap_or_default();
-        let answer = self.open_stream(head, party, kind, &connect, busy);
+        let answer = self.open_stream(head, party, kind, &connect, busy).await;
         if self.stopping.load(Ordering::SeqCst) || !lane::is_live(&self.live, &plugin) {
             super::end(&space, "nobody is there any longer", |id| id == number);
         }
         Ok(answer)
+    }
+
+    /// Whether anybody is let in.
+    fn check_open(&self) -> Result<(), Refusal> {
+        if self.stopping.load(Ordering::SeqCst) {
+            return Err(Refusal::unavailable("the host stops"));
+        }
+        match self.hub.is_ready() {
+            true => Ok(()),
+            false => Err(Refusal::unavailable("what other hosts have said is not known yet")),
+        }
     }
 
     /// The live generation's word. A swap in the middle takes another attempt.
@@ -160,7 +167,7 @@ impl Connections {
         Err(Refusal::unavailable("the plugin is being replaced"))
     }
 
-    fn open_socket(
+    async fn open_socket(
         &self,
         head: Response<Body>,
         party: Party,
@@ -180,13 +187,13 @@ impl Connections {
             open: Open::new(party.space.plugin(), "websocket"),
         };
         coming.tie();
-        party.settle(Box::new(outlet));
+        party.settle(Box::new(outlet)).await;
         self.tasks.spawn(coming.arrive(self.shards.clone()));
         Ok(answer)
     }
 
     /// A connection that is the body of its answer.
-    fn open_stream(
+    async fn open_stream(
         &self,
         mut head: Response<Body>,
         party: Party,
@@ -206,13 +213,13 @@ impl Connections {
         let open = Open::new(party.space.plugin(), name);
         *head.body_mut() = if kind.alone {
             let (outlet, shards) = (SocketOutlet::default(), self.shards.clone());
-            party.settle(Box::new(outlet.clone()));
+            party.settle(Box::new(outlet.clone())).await;
             let origin = Told::new(origin);
             let streaming = Streaming { protocol, origin, outlet, max_waiting, open, shards };
             Body::Handover(Box::new(streaming))
         } else {
             let reader = Reader::new(max_waiting);
-            party.settle(reader.outlet());
+            party.settle(reader.outlet()).await;
             Body::Frames(Box::pin(Stream::new(reader, form, origin, open, busy)))
         };
         head
@@ -250,7 +257,7 @@ struct Party {
 
 impl Party {
     /// Admit it: what it gets first, then what it hears.
-    fn settle(self, outlet: Box<dyn Outlet>) {
+    async fn settle(self, outlet: Box<dyn Outlet>) {
         let Self { space, origin, generation, accepted, handled } = self;
         // Before anybody else can send to it.
         accepted.first.into_iter().for_each(|frame| outlet.send(frame.into()));
@@ -262,6 +269,7 @@ impl Party {
         let rules = channels.map_or_else(Rules::default, |channels| Rules::new(&channels.0));
         for (channel, start) in accepted.join {
             let join = Effect::Join(origin.id, channel, start.into());
+            space.settled(&join, &rules).await;
             if let Err(error) = space.apply(join, &rules) {
                 tracing::warn!(plugin = %generation.plugin, %error, "a connection does not hear all it should");
             }

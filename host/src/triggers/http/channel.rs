@@ -46,7 +46,7 @@ pub fn is_named(answer: &Response<Body>) -> bool {
 }
 
 /// Put the channel that an answer names in the place of its body.
-pub fn tune(
+pub async fn tune(
     mut answer: Response<Body>,
     door: &dyn Door,
     generation: &Arc<Generation>,
@@ -68,7 +68,7 @@ pub fn tune(
     }
     let busy = busy.take();
     let tune = Tune { generation, parts, channel, start, icy, busy };
-    door.stream(tune, answer).map_err(Problem::Refused)
+    door.stream(tune, answer).await.map_err(Problem::Refused)
 }
 
 /// What the fields say.

@@ -42,7 +42,7 @@ pub trait Door: Send + Sync {
     fn open<'a>(&'a self, knock: Knock<'a>) -> Opening<'a>;
 
     /// Let the frames of a channel be the body of an answer.
-    fn stream(&self, tune: Tune<'_>, head: Response<Body>) -> Result<Response<Body>, Refusal>;
+    fn stream<'a>(&'a self, tune: Tune<'a>, head: Response<Body>) -> Opening<'a>;
 }
 
 /// An answer whose body is a channel.

@@ -196,7 +196,10 @@ impl Edge {
                     return match binding.generation.offered().http {
                         Some(Form::Packed | Form::Plain) => {
                             let answer = ask(lease, exchange, &binding).await?;
-                            self.tune(answer, exchange, &binding)
+                            match channel::is_named(&answer) {
+                                true => Box::pin(self.tune(answer, exchange, &binding)).await,
+                                false => Ok(answer),
+                            }
                         }
                         _ => Box::pin(self.stream(lease, exchange, &binding)).await,
                     };
@@ -209,19 +212,16 @@ impl Edge {
         Err(Refusal::unavailable("the plugin is being replaced"))
     }
 
-    /// Let the answer go on with the channel that it names, if it does.
-    fn tune(
+    /// Let the answer go on with the channel that it names.
+    async fn tune(
         &self,
         answer: Response<Body>,
         exchange: &mut Exchange<'_>,
         binding: &Binding,
     ) -> Result<Response<Body>, Refusal> {
-        if !channel::is_named(&answer) {
-            return Ok(answer);
-        }
         let (generation, parts) = (&binding.generation, &exchange.parts);
         let tuned = channel::tune(answer, &*self.door, generation, parts, &mut exchange.busy);
-        tuned.map_err(|problem| match problem {
+        tuned.await.map_err(|problem| match problem {
             channel::Problem::Unfit(problem) => unfit(generation, exchange, &problem),
             channel::Problem::Refused(refusal) => refusal,
         })

@@ -28,8 +28,8 @@ impl Door for Closed {
         Box::pin(async { Err(Refusal::not_found()) })
     }
 
-    fn stream(&self, _tune: Tune<'_>, _head: Response<Body>) -> Result<Response<Body>, Refusal> {
-        Err(Refusal::not_found())
+    fn stream<'a>(&'a self, _tune: Tune<'a>, _head: Response<Body>) -> Opening<'a> {
+        Box::pin(async { Err(Refusal::not_found()) })
     }
 }
 

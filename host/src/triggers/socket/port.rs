@@ -53,6 +53,8 @@ impl Port {
     pub async fn run(self) {
         let stop = self.stop.clone();
         stop.run_until_cancelled(async {
+            // What other hosts have said is known first.
+            self.house.hub.ready().await;
             let listener = self.bind().await;
             loop {
                 match listener.accept().await {

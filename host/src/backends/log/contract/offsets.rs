@@ -103,7 +103,12 @@ pub async fn a_group_starts_at_a_time(subject: impl Subject) {
         let start = Start::Time(time + 1_700_000_000_000);
         let (_member, mut reader) = read_as(subject.log(), &unique("group"), &topic, start).await;
         assert_eq!(values(&reader.next(limit(1)).await.unwrap()), [first], "{time}");
+        let found = subject.log().first_at(place(&topic, 0), time + 1_700_000_000_000).await;
+        let from = subject.log().read(place(&topic, 0), found.unwrap(), limit(1)).await.unwrap();
+        assert_eq!(values(&from), [first], "{time}");
     }
+    let end = subject.log().first_at(place(&topic, 0), 1_700_000_004_001).await;
+    assert_eq!(end.unwrap(), 4);
     let start = Start::Time(1_700_000_004_001);
     let (_member, mut reader) = read_as(subject.log(), &unique("group"), &topic, start).await;
     assert!(reader.next(within(MOMENT)).await.unwrap().is_empty());

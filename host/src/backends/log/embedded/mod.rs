@@ -218,6 +218,15 @@ impl Log for Embedded {
         async move { range }.boxed()
     }
 
+    fn first_at(&self, partition: Partition, time_ms: i64) -> BoxFuture<'_, Result<u64>> {
+        async move {
+            let topics = self.shared.topics.load_full();
+            let found = topics.partition(&partition.topic, partition.partition)?;
+            self.shared.place(found, Start::Time(time_ms)).await
+        }
+        .boxed()
+    }
+
     fn join(&self, subscription: Subscription) -> BoxFuture<'_, Result<Box<dyn Member>>> {
         async move {
             let member = EmbeddedMember::join(Arc::clone(&self.shared), subscription)?;

@@ -26,7 +26,9 @@ use tokio::{
 };
 
 use super::{
-    super::{Error, Outgoing, Partition, Range, Result, Topic, TopicSettings, topic::check},
+    super::{
+        Error, Outgoing, Partition, Range, Result, Start, Topic, TopicSettings, topic::check,
+    },
     clients::{ANSWER, Clients, blocking},
     entry::{Entry, OVERHEAD, Placed},
     health::{Ears, Health, hear, pass_over},
@@ -45,6 +47,9 @@ const AT_ONCE: usize = 200;
 const TURN_MS: u64 = 10;
 /// Of one call, no more bytes than this.
 const TURN_BYTES: usize = 256 << 10;
+/// Topics that keep records for less than a day get short segments, but none shorter than this.
+const DAY_MS: u64 = 24 * 3600 * 1000;
+const SHORTEST_SEGMENT_MS: u64 = 60_000;
 
 /// All topics that were seen.
 pub struct Catalog {
@@ -137,6 +142,20 @@ impl Catalog {
         .await
     }
 
+    /// The offset of the first record of a partition that is as late as this.
+    pub async fn first_at(&self, place: Partition, time_ms: i64) -> Result<u64> {
+        let (looker, health) = (Arc::clone(&self.looker), Arc::clone(&self.clients.health));
+        blocking(move || {
+            let places = [place];
+            let found = places::ranges(&*looker, &places, ANSWER).and_then(|ranges| {
+                places::starts(&*looker, &places, &ranges, Start::Time(time_ms), ANSWER)
+            });
+            let found = found.map_err(|error| health.failed("a time is not found", &error))?;
+            Ok(found.first().copied().unwrap_or(0))
+        })
+        .await
+    }
+
     /// How many partitions topics have as far as they were seen; 0: not at all.
     pub fn all_partitions(&self, topics: &[Arc<str>]) -> HashMap<Arc<str>, u32> {
         let known = self.known.load();
@@ -192,6 +211,12 @@ impl Catalog {
             .set("max.message.bytes", &set_bytes)
             // Whenever a record says it happened; the default refuses those of tomorrow.
             .set("message.timestamp.after.max.ms", "9223372036854775807");
+        let segment = settings.retention_ms.filter(|kept| *kept < DAY_MS);
+        let segment = segment.map(|kept| (kept / 4).max(SHORTEST_SEGMENT_MS).to_string());
+        if let Some(segment) = &segment {
+            // Records go a segment at a time, and one lasts a week where nothing else is said.
+            topic = topic.set("segment.ms", segment);
+        }
         if let Some(in_sync) = &in_sync {
             // Acknowledged means: on most of the copies.
             topic = topic.set("min.insync.replicas", in_sync);

@@ -207,6 +207,14 @@ impl Log for Kafka {
         self.range_of(partition).boxed()
     }
 
+    fn first_at(&self, partition: Partition, time_ms: i64) -> BoxFuture<'_, Result<u64>> {
+        async move {
+            self.catalog.partition(&partition.topic, partition.partition).await?;
+            self.catalog.first_at(partition, time_ms).await
+        }
+        .boxed()
+    }
+
     fn join(&self, subscription: Subscription) -> BoxFuture<'_, Result<Box<dyn Member>>> {
         async move { Ok(Box::new(self.join_group(subscription).await?) as Box<dyn Member>) }.boxed()
     }

@@ -195,6 +195,10 @@ impl Log for Memory {
         async move { Ok(Range { start: 0, end }) }.boxed()
     }
 
+    fn first_at(&self, _: Partition, _: i64) -> BoxFuture<'_, Result<u64>> {
+        async { Err(Error::Unavailable("consumers read through groups".into())) }.boxed()
+    }
+
     fn join(&self, _: Subscription) -> BoxFuture<'_, Result<Box<dyn log::Member>>> {
         async { Err(Error::Unavailable("partitions are tested alone".into())) }.boxed()
     }
