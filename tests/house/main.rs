@@ -9,6 +9,8 @@
 mod blobs;
 mod browser;
 mod cache;
+#[cfg(feature = "kafka")]
+mod channels_nodes;
 mod chat;
 mod check;
 mod command;
