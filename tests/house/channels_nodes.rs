@@ -26,7 +26,7 @@ const SENDERS: usize = 10;
 const MESSAGES: u64 = 10_000;
 const ROOM: &str = "/rooms/all";
 
-async fn start(dir: &Path) -> Broker {
+pub async fn start(dir: &Path) -> Broker {
     let dir = dir.to_owned();
     tokio::task::spawn_blocking(move || Broker::start(Some(&dir))).await.unwrap()
 }
@@ -39,7 +39,7 @@ pub fn settings(broker: &Broker, more: &str) -> String {
     )
 }
 
-async fn two(components: &[&str], settings: &str) -> [Host; 2] {
+pub async fn two(components: &[&str], settings: &str) -> [Host; 2] {
     let start = || Host::start_with(components, settings);
     let (one, other) = tokio::join!(start(), start());
     [one, other]
@@ -252,8 +252,7 @@ async fn talk(doors: &Doors, messages: u64, meanwhile: impl Future<Output = ()>)
         })
     });
     let all = async {
-        let ((), ears, listeners) =
-            tokio::join!(meanwhile, join_all(talking), join_all(hearing));
+        let ((), ears, listeners) = tokio::join!(meanwhile, join_all(talking), join_all(hearing));
         for ear in ears {
             let mut ear = ear.unwrap();
             ear.all(messages).await;

@@ -26,7 +26,7 @@ use crate::{
 };
 
 const SOCKET: &str = "/socket/websocket?vsn=2.0.0";
-const LOBBY: &str = "rooms:lobby";
+pub const LOBBY: &str = "rooms:lobby";
 const SECRET: &str = "a secret of this test and of no one else";
 /// How often the chat is replaced while people talk.
 const SWAPS: u64 = 20;
@@ -38,7 +38,7 @@ async fn host() -> Host {
     Host::start_with(&["chat"], &settings("")).await
 }
 
-fn settings(more: &str) -> String {
+pub fn settings(more: &str) -> String {
     format!(
         "[grants]\ndefault = \"needs\"\n[config.values.chat]\njwt-secret = \"{SECRET}\"\n\
          burst = \"20\"\nseconds-per-message = \"0.01\"\n{more}"
@@ -46,7 +46,7 @@ fn settings(more: &str) -> String {
 }
 
 /// What proves that somebody is who they say, with this role.
-fn token(username: &str, role: &str) -> String {
+pub fn token(username: &str, role: &str) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let claims = json!({"username": username, "role": role, "exp": now + 600});
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -57,8 +57,8 @@ fn token(username: &str, role: &str) -> String {
 }
 
 /// Somebody in the lobby.
-struct Guest {
-    socket: WebSocket,
+pub struct Guest {
+    pub socket: WebSocket,
     name: String,
     count: u64,
     /// The messages of the room that came while something else was waited for.
@@ -66,12 +66,12 @@ struct Guest {
 }
 
 impl Guest {
-    async fn join(host: &Host, name: &str) -> Self {
+    pub async fn join(host: &Host, name: &str) -> Self {
         Self::join_from(host, name, "203.0.113.1").await
     }
 
     /// Somebody with an address, as the proxy in front of the host says.
-    async fn join_from(host: &Host, name: &str, address: &str) -> Self {
+    pub async fn join_from(host: &Host, name: &str, address: &str) -> Self {
         let socket = WebSocket::knock(host, SOCKET, &[("x-forwarded-for", address)]).await;
         let mut guest =
             Self { socket: socket.unwrap(), name: name.to_owned(), count: 0, heard: Vec::new() };
@@ -80,14 +80,14 @@ impl Guest {
         guest
     }
 
-    async fn push(&mut self, topic: &str, event: &str, payload: Value) -> String {
+    pub async fn push(&mut self, topic: &str, event: &str, payload: Value) -> String {
         self.count += 1;
         let reference = self.count.to_string();
         self.socket.say(json!(["1", reference, topic, event, payload]).to_string()).await;
         reference
     }
 
-    async fn answer(&mut self, reference: &str) -> Value {
+    pub async fn answer(&mut self, reference: &str) -> Value {
         loop {
             let mut frame = self.socket.json().await;
             match frame[3].as_str() {
@@ -98,32 +98,32 @@ impl Guest {
         }
     }
 
-    async fn ask(&mut self, topic: &str, event: &str, payload: Value) -> Value {
+    pub async fn ask(&mut self, topic: &str, event: &str, payload: Value) -> Value {
         let reference = self.push(topic, event, payload).await;
         self.answer(&reference).await
     }
 
     /// What the lobby answers, if it does what is asked for.
-    async fn ok(&mut self, event: &str, payload: Value) -> Value {
+    pub async fn ok(&mut self, event: &str, payload: Value) -> Value {
         let mut answer = self.ask(LOBBY, event, payload).await;
         assert_eq!(answer["status"], "ok", "{event}: {answer}");
         answer["response"].take()
     }
 
     /// Why something is not done.
-    async fn refusal(&mut self, topic: &str, event: &str, payload: Value) -> String {
+    pub async fn refusal(&mut self, topic: &str, event: &str, payload: Value) -> String {
         let answer = self.ask(topic, event, payload).await;
         assert_eq!(answer["status"], "error", "{event}: {answer}");
         answer["response"]["reason"].as_str().unwrap().to_owned()
     }
 
-    async fn say(&mut self, body: &str) -> Value {
+    pub async fn say(&mut self, body: &str) -> Value {
         let message = json!({"user": self.name, "body": body});
         self.ok("new:msg", message).await
     }
 
     /// The next event of this name.
-    async fn event(&mut self, event: &str) -> Value {
+    pub async fn event(&mut self, event: &str) -> Value {
         loop {
             let mut frame = self.socket.json().await;
             if frame[3] == event {
@@ -133,7 +133,7 @@ impl Guest {
     }
 
     /// The next message of the room.
-    async fn message(&mut self) -> Value {
+    pub async fn message(&mut self) -> Value {
         match self.heard.is_empty() {
             true => self.event("new:msg").await,
             false => self.heard.remove(0),

@@ -12,6 +12,8 @@ mod cache;
 #[cfg(feature = "kafka")]
 mod channels_nodes;
 mod chat;
+#[cfg(feature = "kafka")]
+mod chat_nodes;
 mod check;
 mod command;
 mod conformance;

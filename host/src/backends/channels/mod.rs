@@ -37,6 +37,8 @@ mod shared;
 mod space;
 mod title;
 
+use self::shared::Shared;
+use crate::backends::log::Log;
 pub use channel::{Channel, Listener, Options, Slow, TooSlow};
 pub use frame::{Form, Frame, Kind, Tally};
 pub use hearing::{Hearer, Hearing};
@@ -46,8 +48,6 @@ pub use registry::{Channels, Error as Refused, MAX_NAME};
 pub use ring::{History, Limits, Portion, Read, Ring, Start};
 pub use rules::{Rule, Rules};
 pub use settings::Settings;
-use self::shared::Shared;
-use crate::backends::log::Log;
 pub use space::{Effect, Error, MAX_JOINED, Outlet, Space};
 pub use title::Title;
 

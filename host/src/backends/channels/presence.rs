@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    shared::{self, Person},
+    shared::{self, Person, Tag},
     space::MAX_JOINED,
 };
 
@@ -32,7 +32,7 @@ pub struct Presence {
     /// By connection: the channels it is shown in, and its place in each.
     places: HashMap<u64, HashMap<String, Place>>,
     /// Of those of other nodes: their last tags.
-    tags: HashMap<u64, Arc<str>>,
+    tags: HashMap<u64, Tag>,
 }
 
 /// Where a connection stands in a channel.
@@ -71,7 +71,10 @@ impl Presence {
     pub fn show_other(&mut self, person: Person) {
         let Person { channel, connection, key, meta, tag, .. } = person;
         if self.show(connection, channel, key, meta, true) {
-            self.tags.insert(connection, tag);
+            let known = self.tags.entry(connection).or_default();
+            if known.version <= tag.version {
+                *known = tag;
+            }
         }
     }
 
@@ -114,7 +117,7 @@ impl Presence {
         for connection in those {
             let channels = self.places.get(&connection).into_iter().flat_map(HashMap::keys);
             let meant: Vec<_> = channels.filter(|channel| is_meant(channel)).cloned().collect();
-            let tag = self.tags.get(&connection).cloned().unwrap_or_default();
+            let tag = self.tag(connection).unwrap_or_default();
             for channel in meant {
                 self.hide(connection, &channel);
             }
@@ -127,7 +130,7 @@ impl Presence {
 
     /// What was last heard of the tag of another node's connection.
     pub fn tag(&self, connection: u64) -> Option<Arc<str>> {
-        self.tags.get(&connection).cloned()
+        self.tags.get(&connection).map(|tag| tag.text.clone())
     }
 
     /// Where a connection is shown, and other nodes know: the channels, and what is shown.
@@ -196,7 +199,18 @@ mod tests {
     fn person(node: u64, number: u64, channel: &str) -> Person {
         let (plugin, channel, key) = ("p".into(), channel.to_owned(), format!("k{number}"));
         let connection = (node << shared::NODE_SHIFT) + number;
-        Person { plugin, channel, connection, key, meta: String::new(), tag: "t".into() }
+        let tag = Tag { version: 1, text: "t".into() };
+        Person { plugin, channel, connection, key, meta: String::new(), tag }
+    }
+
+    #[test]
+    fn of_the_tags_of_another_nodes_connection_the_last_counts() {
+        let mut presence = Presence::default();
+        for (version, text, last) in [(1, "a", "a"), (3, "c", "c"), (2, "b", "c")] {
+            let tag = Tag { version, text: text.into() };
+            presence.show_other(Person { tag, ..person(2, 1, text) });
+            assert_eq!(presence.tag(person(2, 1, "a").connection).as_deref(), Some(last));
+        }
     }
 
     #[test]

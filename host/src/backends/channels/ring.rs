@@ -311,7 +311,10 @@ mod tests {
         }
         assert_eq!(push_as(&mut ring, 1, 5).len(), 2);
         push_as(&mut ring, 2, 6);
-        assert_eq!(sizes(&ring, 100, ALL), (vec![5, 6], Read { from: 102, next: 104, oldest: 102, lost: 2, more: false }));
+        assert_eq!(
+            sizes(&ring, 100, ALL),
+            (vec![5, 6], Read { from: 102, next: 104, oldest: 102, lost: 2, more: false })
+        );
         assert_eq!(ring.start(Start::Sequence(1)), (103, History::Whole));
     }
 

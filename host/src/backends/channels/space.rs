@@ -15,7 +15,7 @@ use metrics::{counter, gauge};
 use super::{
     Channel, Channels, End, Frame, Limits, Mailbox, Options, Refused, Rules, Settings, Start,
     presence::{Presence, Shown},
-    shared::{Full, Person, Shared},
+    shared::{Full, Person, Shared, Tag},
 };
 
 mod across;
@@ -133,7 +133,7 @@ struct Connection {
 struct Own {
     /// Whether the plugin's connection handler is told of it.
     handled: bool,
-    tag: Arc<str>,
+    tag: Tag,
     /// The channels it hears.
     joined: Vec<Arc<Channel>>,
 }
@@ -189,16 +189,17 @@ impl Space {
 
     /// Let a connection in: from here on it can be named in effects.
     pub fn admit(&self, id: u64, tag: &str, outlet: Box<dyn Outlet>) {
-        self.admit_as(id, Own { handled: true, tag: tag.into(), joined: Vec::new() }, outlet);
+        self.admit_as(id, tag, true, outlet);
     }
 
     /// Let one in that no connection handler is told of.
     pub fn admit_unhandled(&self, id: u64, outlet: Box<dyn Outlet>) {
-        self.admit_as(id, Own { handled: false, tag: "".into(), joined: Vec::new() }, outlet);
+        self.admit_as(id, "", false, outlet);
     }
 
-    fn admit_as(&self, id: u64, own: Own, outlet: Box<dyn Outlet>) {
-        let own = Mutex::new(own);
+    fn admit_as(&self, id: u64, tag: &str, handled: bool, outlet: Box<dyn Outlet>) {
+        let tag = Tag { version: 0, text: tag.into() };
+        let own = Mutex::new(Own { handled, tag, joined: Vec::new() });
         let connection = Arc::new(Connection { outlet, own });
         let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
         connections.insert(id, connection);
@@ -218,14 +219,14 @@ impl Space {
             }
         }
         drop(presence);
-        gone.map(|connection| connection.own().tag.clone())
+        gone.map(|connection| connection.own().tag.text.clone())
     }
 
     /// What was last given to a connection as its tag. Those of other nodes are known while they
     /// are shown somewhere.
     pub fn tag(&self, id: u64) -> Option<Arc<str>> {
         match self.connection(id) {
-            Some(connection) => Some(connection.own().tag.clone()),
+            Some(connection) => Some(connection.own().tag.text.clone()),
             None => self.shared.as_ref().and_then(|_| self.presence().tag(id)),
         }
     }
@@ -288,10 +289,8 @@ impl Space {
                 Ok(())
             }
             Effect::Retag(id, tag) => {
-                self.with(id, |connection| connection.own().tag = tag.into());
-                if let Some(shared) = &self.shared {
-                    shared.retagged(&self.plugin, id);
-                }
+                self.with(id, |connection| connection.own().retag(tag));
+                self.announce(id);
                 Ok(())
             }
             Effect::Show(id, channel, key, meta) => {
@@ -455,6 +454,12 @@ impl Space {
 
     fn presence(&self) -> MutexGuard<'_, Presence> {
         self.presence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Own {
+    fn retag(&mut self, tag: String) {
+        self.tag = Tag { version: self.tag.version + 1, text: tag.into() };
     }
 }
 

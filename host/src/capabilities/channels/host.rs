@@ -161,9 +161,9 @@ fn link_channels(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     interface.func_wrap_async(
         "publish",
         |mut store: Store<'_>, (channel, frame): (String, Frame)| {
-            Box::new(async move {
-                settle(&mut store, Effect::Publish(channel, frame.into())).await
-            })
+            Box::new(
+                async move { settle(&mut store, Effect::Publish(channel, frame.into())).await },
+            )
         },
     )?;
     interface.func_wrap("title", |mut store: Store<'_>, (channel, title): (String, String)| {

@@ -71,9 +71,8 @@ pub async fn arrive(
         Entry::Begin { anew } => {
             if shared.peers().begins(node, partition, anew) {
                 for space in hub.all() {
-                    let is_here = |channel: &str| {
-                        shared.partition_of(space.plugin(), channel) == partition
-                    };
+                    let is_here =
+                        |channel: &str| shared.partition_of(space.plugin(), channel) == partition;
                     space.hide_node(node, is_here);
                 }
             }
@@ -125,7 +124,9 @@ fn beat(shared: &Shared, sent_ms: u64) {
 /// plugins.
 fn leave(hub: &Hub, shared: &Shared, node: u32, is_told_here: bool) {
     if node == shared.node {
-        tracing::warn!("other hosts took this one for gone: the people in its channels are sent away");
+        tracing::warn!(
+            "other hosts took this one for gone: the people in its channels are sent away"
+        );
         for space in hub.all() {
             space.send_away(RESTART, TAKEN_FOR_GONE);
         }

@@ -84,14 +84,24 @@ pub struct Person {
     /// What others may know.
     pub meta: String,
     /// The connection's last tag.
-    pub tag: Arc<str>,
+    pub tag: Tag,
+}
+
+/// What a connection's plugin gave it for its events. Of several that were heard of in different
+/// partitions, the one with the highest version counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tag {
+    /// Grows with each that the connection is given.
+    pub version: u64,
+    /// What it is.
+    pub text: Arc<str>,
 }
 
 impl Person {
     /// What it takes in an entry, in bytes, at most.
     pub fn size(&self) -> usize {
         let texts = self.plugin.len() + self.channel.len() + self.key.len() + self.meta.len();
-        texts + self.tag.len() + 5 * 2 + 8
+        texts + self.tag.text.len() + 5 * 2 + 2 * 8
     }
 }
 
@@ -248,7 +258,8 @@ fn put_person(to: &mut Vec<u8>, person: &Person) {
     put_text(to, plugin);
     put_text(to, channel);
     to.put_u64_le(*connection);
-    [&**key, meta, tag].iter().for_each(|text| put_text(to, text));
+    to.put_u64_le(tag.version);
+    [&**key, meta, &tag.text].iter().for_each(|text| put_text(to, text));
 }
 
 fn put_effect(to: &mut Vec<u8>, effect: &Effect) {
@@ -340,14 +351,11 @@ fn take_frame(from: &mut &[u8]) -> Option<Frame> {
 }
 
 fn take_person(from: &mut &[u8]) -> Option<Person> {
-    Some(Person {
-        plugin: take_text(from)?.into(),
-        channel: take_text(from)?.to_owned(),
-        connection: take_u64(from)?,
-        key: take_text(from)?.to_owned(),
-        meta: take_text(from)?.to_owned(),
-        tag: take_text(from)?.into(),
-    })
+    let (plugin, channel) = (take_text(from)?.into(), take_text(from)?.to_owned());
+    let (connection, version) = (take_u64(from)?, take_u64(from)?);
+    let (key, meta) = (take_text(from)?.to_owned(), take_text(from)?.to_owned());
+    let tag = Tag { version, text: take_text(from)?.into() };
+    Some(Person { plugin, channel, connection, key, meta, tag })
 }
 
 fn take_effect(from: &mut &[u8]) -> Option<Effect> {
@@ -387,7 +395,8 @@ mod tests {
 
     fn person(connection: u64) -> Person {
         let (plugin, channel) = ("chat".into(), "rooms:lobby".to_owned());
-        let (key, meta, tag) = ("ada".to_owned(), "{}".to_owned(), "t".into());
+        let (key, meta) = ("ada".to_owned(), "{}".to_owned());
+        let tag = Tag { version: 3, text: "t".into() };
         Person { plugin, channel, connection, key, meta, tag }
     }
 

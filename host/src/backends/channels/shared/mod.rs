@@ -16,7 +16,6 @@
 //! only slow: it then sends away those who were shown, because they have left for everybody else.
 
 use std::{
-    collections::HashSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -40,7 +39,7 @@ mod seen;
 #[cfg(test)]
 mod tests;
 
-pub use entry::Person;
+pub use entry::{Person, Tag};
 pub use outbox::Full;
 
 use self::{entry::Entry, follow::Follower, outbox::Outbox, peers::Peers};
@@ -53,7 +52,7 @@ pub const NODE_SHIFT: u32 = 40;
 const CONTROL: u32 = 0;
 /// What the topic takes in one record: the largest frame, with its channel.
 const RECORD_BYTES: u32 = 2 << 20;
-/// How often is looked for what has changed of those who are shown.
+/// How often is looked at what waits.
 const TICK: Duration = Duration::from_millis(200);
 /// How long to wait before a topic that is not there is looked for again.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -81,8 +80,6 @@ pub struct Shared {
     peers: Mutex<Peers>,
     /// By partition: the offset that is read next.
     positions: Vec<watch::Sender<u64>>,
-    /// Shown connections whose tags have changed, and their plugins.
-    retagged: Mutex<HashSet<(Arc<str>, u64)>>,
     /// Something about who is shown was not announced.
     unsaid: AtomicBool,
     caught_up: AtomicBool,
@@ -106,7 +103,6 @@ impl Shared {
             settings: settings.clone(),
             peers: Mutex::new(Peers::new(node, partitions, patience)),
             positions: (0..partitions).map(|_| watch::Sender::new(0)).collect(),
-            retagged: Mutex::default(),
             unsaid: AtomicBool::new(false),
             caught_up: AtomicBool::new(false),
             ready: watch::Sender::new(false),
@@ -170,12 +166,6 @@ impl Shared {
     pub fn hide(&self, plugin: &Arc<str>, channel: String, connection: u64) {
         let key = key(plugin, &channel);
         self.announce(&key, &Entry::Hide { plugin: Arc::clone(plugin), channel, connection });
-    }
-
-    /// A connection that is shown has another tag, which others learn in a moment.
-    pub fn retagged(&self, plugin: &Arc<str>, connection: u64) {
-        let mut retagged = self.retagged.lock().unwrap_or_else(PoisonError::into_inner);
-        retagged.insert((Arc::clone(plugin), connection));
     }
 
     fn announce(&self, key: &[u8], entry: &Entry) {
@@ -403,19 +393,12 @@ async fn introduce(shared: &Shared, hub: &Weak<Hub>) {
     }
 }
 
-/// Announce what has changed a little.
+/// Say what could not be said, once there is room.
 fn look_after(shared: &Shared, hub: &Hub) {
     let waiting = shared.outbox.bytes();
     gauge!("trellis_channel_topic_waiting_bytes").set(waiting as f64);
     let has_room = waiting < shared.settings.queue_bytes.as_usize() / 2;
     if has_room && shared.unsaid.swap(false, Ordering::SeqCst) {
         hub.tell_people(shared, true);
-    }
-    let retagged = {
-        let mut retagged = shared.retagged.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *retagged)
-    };
-    for (plugin, connection) in retagged {
-        hub.space(&plugin).announce(connection);
     }
 }

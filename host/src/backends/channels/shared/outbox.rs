@@ -193,11 +193,7 @@ impl Pen {
     }
 
     /// What has to be tried again, in order: in each partition, from the first that failed on.
-    fn rest(
-        &mut self,
-        batch: Vec<Waiting>,
-        answers: Vec<Result<Position, Error>>,
-    ) -> Vec<Waiting> {
+    fn rest(&mut self, batch: Vec<Waiting>, answers: Vec<Result<Position, Error>>) -> Vec<Waiting> {
         let mut failed = vec![false; self.next.len()];
         let mut answers = answers.into_iter();
         let (mut rest, mut trouble) = (Vec::new(), None);

@@ -9,9 +9,7 @@ use tempfile::TempDir;
 use super::{
     super::{
         Frame, Rule, Rules, Start,
-        contract::{
-            Client, Subject, Told, cause, promises, publish, show, texts, until, who,
-        },
+        contract::{Client, Subject, Told, cause, promises, publish, show, texts, until, who},
     },
     *,
 };
@@ -124,16 +122,20 @@ async fn the_people_of_a_host_that_dies_leave_everywhere_and_one_host_tells_thei
     }
     show(other, &bob, "room", "bob").await;
     for hub in [other, &third] {
-        until(|| (who(hub, "room").len() == 2 && who(hub, "another room").len() == 1).then_some(()))
-            .await;
+        until(|| {
+            (who(hub, "room").len() == 2 && who(hub, "another room").len() == 1).then_some(())
+        })
+        .await;
     }
     // It neither writes nor reads from here on.
     let Pair { hosts: [dying, other], .. } = pair;
     let id = ada.id;
     drop((dying, ada));
     for hub in [&other, &third] {
-        until(|| (who(hub, "room") == ["bob"] && who(hub, "another room").is_empty()).then_some(()))
-            .await;
+        until(|| {
+            (who(hub, "room") == ["bob"] && who(hub, "another room").is_empty()).then_some(())
+        })
+        .await;
     }
     let all = || told.iter().flat_map(|told| told.0.lock().unwrap().clone()).collect::<Vec<_>>();
     until(|| (!all().is_empty()).then_some(())).await;

@@ -59,11 +59,7 @@ impl Space {
 
     /// Nobody of another node is shown any longer in the channels that are meant; those who are
     /// shown nowhere now, with their last tags.
-    pub fn hide_node(
-        &self,
-        node: u32,
-        is_meant: impl Fn(&str) -> bool,
-    ) -> Vec<(u64, Arc<str>)> {
+    pub fn hide_node(&self, node: u32, is_meant: impl Fn(&str) -> bool) -> Vec<(u64, Arc<str>)> {
         self.presence().hide_node(node, is_meant)
     }
 

@@ -26,9 +26,7 @@ use tokio::{
 };
 
 use super::{
-    super::{
-        Error, Outgoing, Partition, Range, Result, Start, Topic, TopicSettings, topic::check,
-    },
+    super::{Error, Outgoing, Partition, Range, Result, Start, Topic, TopicSettings, topic::check},
     clients::{ANSWER, Clients, blocking},
     entry::{Entry, OVERHEAD, Placed},
     health::{Ears, Health, hear, pass_over},
