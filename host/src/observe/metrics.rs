@@ -158,6 +158,37 @@ pub const NAMES: &[(&str, Kind, &str)] = &[
         "Connections that were too slow for their channel, by plugin.",
     ),
     (
+        "trellis_channel_topic_entries_total",
+        Counter,
+        "What was read of the topic through which hosts share channels.",
+    ),
+    (
+        "trellis_channel_topic_lag_records",
+        Gauge,
+        "What this host has yet to read of that topic, by partition.",
+    ),
+    (
+        "trellis_channel_topic_delay_seconds",
+        Gauge,
+        "How long the last beat took to come back through that topic.",
+    ),
+    (
+        "trellis_channel_topic_waiting_bytes",
+        Gauge,
+        "What waits for that topic, or is on its way there.",
+    ),
+    (
+        "trellis_channel_topic_failures_total",
+        Counter,
+        "Writes to that topic that failed and were tried again, and what was left out.",
+    ),
+    (
+        "trellis_channel_topic_doubles_total",
+        Counter,
+        "What stood in that topic twice after a write that failed, and was taken once.",
+    ),
+    ("trellis_channel_nodes", Gauge, "Hosts that share their channels, this one included."),
+    (
         "trellis_blobs_bytes",
         Gauge,
         "What the blobs of a plugin count against its bound, by plugin.",

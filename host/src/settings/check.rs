@@ -97,12 +97,7 @@ fn check_nodes(nodes: &nodes::Settings) -> Outcome {
     let at = |key: &str| [Step::from("nodes"), key.into()];
     check_range(at("beat"), nodes.beat, SHORTEST_BEAT..=YEAR)?;
     check_range(at("forgotten-after"), nodes.forgotten_after, MOMENT..=YEAR)?;
-    if nodes.lost_after <= nodes.beat {
-        let message = format!("`lost-after` is `{}`, no longer than a beat", nodes.lost_after);
-        let hint = format!("let a few beats of `{}` pass", nodes.beat);
-        return Err(Fault::new(at("lost-after"), message, hint));
-    }
-    Ok(())
+    check_lost_after(at("lost-after"), nodes.lost_after, nodes.beat)
 }
 
 fn check_runtime(runtime: &runtime::Settings) -> Outcome {
@@ -144,10 +139,36 @@ fn check_backends(backends: &backends::Settings) -> Outcome {
         backends.cache.max_bytes,
         SMALLEST_CACHE..=Bytes(1 << 47),
     )?;
-    let channels = &backends.channels;
-    check_range(at("channels", "channels"), channels.channels as u64, 1..=10_000_000)?;
-    check_range(at("channels", "max-frames"), channels.max_frames, 1..=u32::MAX)?;
-    check_range(at("channels", "max-bytes"), channels.max_bytes, Bytes(1)..=Bytes(1 << 40))
+    check_channels(&backends.channels)
+}
+
+fn check_channels(channels: &backends::channels::Settings) -> Outcome {
+    let at = |key: &str| [Step::from("channels"), key.into()];
+    check_range(at("channels"), channels.channels as u64, 1..=10_000_000)?;
+    check_range(at("max-frames"), channels.max_frames, 1..=u32::MAX)?;
+    check_range(at("max-bytes"), channels.max_bytes, Bytes(1)..=Bytes(1 << 40))?;
+    if !backends::log::is_name(&channels.topic) {
+        let message = format!("`{}` cannot be a topic", channels.topic);
+        let hint = "use 1 to 249 letters, digits, `.`, `_` and `-`";
+        return Err(Fault::new(at("topic"), message, hint));
+    }
+    check_range(at("partitions"), channels.partitions, 1..=backends::log::MAX_PARTITIONS)?;
+    check_range(at("retention"), channels.retention, Millis(60_000)..=YEAR)?;
+    check_range(at("history"), channels.history, Millis(0)..=YEAR)?;
+    check_range(at("history-bytes"), channels.history_bytes, Bytes(0)..=Bytes(1 << 40))?;
+    // A few of the largest frames.
+    check_range(at("queue-bytes"), channels.queue_bytes, Bytes(4 << 20)..=Bytes(1 << 40))?;
+    check_range(at("beat"), channels.beat, SHORTEST_BEAT..=YEAR)?;
+    check_lost_after(at("lost-after"), channels.lost_after, channels.beat)
+}
+
+/// Others are lost only after more than one beat.
+fn check_lost_after(at: [Step; 2], lost_after: Millis, beat: Millis) -> Outcome {
+    if lost_after > beat {
+        return Ok(());
+    }
+    let message = format!("`lost-after` is `{lost_after}`, no longer than a beat");
+    Err(Fault::new(at, message, format!("let a few beats of `{beat}` pass")))
 }
 
 fn check_connections(connections: &connection::Settings) -> Outcome {

@@ -88,7 +88,7 @@ pub fn title(channel: &str, title: &str) -> Result<(), Error> {
     wit::title(channel, title)
 }
 
-/// The connections of this host that hear a channel.
+/// The connections of this host that hear a channel; those of other hosts do not count.
 pub fn listeners(channel: &str) -> u32 {
     wit::listeners(channel)
 }

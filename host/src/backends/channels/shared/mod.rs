@@ -261,7 +261,8 @@ impl Shared {
         while let Err(error) = self.find_topic(log).await {
             if !is_told {
                 is_told = true;
-                tracing::warn!(topic = %self.topic, %error, "channels cannot be shared yet: their topic is not there");
+                let remedy = "make it as the error says, or keep channels to each host with `[channels] shared = false`";
+                tracing::warn!(topic = %self.topic, %error, remedy, "channels are not shared yet, and the host is not ready: their topic is not there");
             }
             sleep(AGAIN).await;
         }
