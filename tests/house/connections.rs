@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -170,7 +170,7 @@ async fn what_is_no_websocket_handshake_is_told_why() {
         "{answer}"
     );
     let answer = host.post("/rooms/lobby", "").await;
-    assert_eq!((answer.status, answer.headers["allow"].to_str().unwrap()), (405, "GET"));
+    assert_eq!((answer.status, answer.headers["allow"].to_str().unwrap()), (405, "GET, HEAD"));
 }
 
 #[tokio::test]
@@ -329,6 +329,9 @@ async fn event_streams_share_a_socket_of_http_2_and_leave_nothing_behind() {
 async fn a_player_that_asks_for_titles_gets_them_and_another_one_does_not() {
     let host = host().await;
     host.post("/title/radio", "first song").await;
+    let head = http::Request::head(host.url("/rooms/radio")).body(Full::default()).unwrap();
+    let head = host.request(head).await;
+    assert_eq!((head.status, &head.headers["x-transport"]), (200, &"stream".parse().unwrap()));
     let mut streams = Vec::new();
     for fields in ["icy-metadata: 1\r\n", ""] {
         let mut stream = TcpStream::connect(host.address("http")).await.unwrap();

@@ -47,10 +47,11 @@ impl Connections {
         self: Arc<Self>,
         knock: Knock<'_>,
     ) -> Result<Response<Body>, Refusal> {
-        if knock.parts.method != Method::GET {
+        let only_head = knock.parts.method == Method::HEAD;
+        if knock.parts.method != Method::GET && !only_head {
             return Ok(not_a_get());
         }
-        let upgrade = if wanted(&knock.parts.headers) {
+        let upgrade = if wanted(&knock.parts.headers) && !only_head {
             match socket::knock(knock.parts) {
                 Ok((handshake, upgrade)) => Some(Upgrade { handshake, upgrade }),
                 Err(refusal) => return Ok(socket::unfit(refusal)),
@@ -82,7 +83,11 @@ impl Connections {
             Ok(accepted) => accepted,
             Err(refused) => return answer_refused(&generation, refused),
         };
-        let (head, accepted) = accept(&generation, accepted, upgrade.as_ref())?;
+        let (mut head, accepted) = accept(&generation, accepted, upgrade.as_ref())?;
+        if only_head {
+            dress(head.headers_mut(), transport);
+            return Ok(head);
+        }
         let origin = Origin::new(number, self.desk(&generation), space.clone());
         let handled = true;
         let party = Party { space: space.clone(), origin, generation, accepted, handled };
@@ -370,7 +375,7 @@ fn not_a_get() -> Response<Body> {
     let text = "405: a connection is opened with GET; send that method\n";
     let mut response = Response::new(Body::whole(Bytes::from_static(text.as_bytes())));
     *response.status_mut() = http::StatusCode::METHOD_NOT_ALLOWED;
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
 }
 
