@@ -145,6 +145,17 @@ pub const NAMES: &[(&str, Kind, &str)] = &[
         Counter,
         "Messages and ends of connections that were handed over, by plugin.",
     ),
+    (
+        "trellis_socket_bytes_total",
+        Counter,
+        "Bytes over the ports of plugins, by plugin, listener and direction.",
+    ),
+    (
+        "trellis_sockets_refused_total",
+        Counter,
+        "Clients that were turned away at the ports of plugins, by plugin, listener and why.",
+    ),
+    ("trellis_schedule_runs_total", Counter, "Runs of schedules, by plugin, schedule and outcome."),
     ("trellis_channels", Gauge, "Channels that are kept, by plugin."),
     ("trellis_channel_memory_bytes", Gauge, "Frames of channels with their encodings, by plugin."),
     (

@@ -88,6 +88,8 @@ enum Error {
     Invalid(String),
     #[component(name = "too-many")]
     TooMany,
+    #[component(name = "unavailable")]
+    Unavailable(String),
 }
 
 impl From<super::Error> for Error {
@@ -97,6 +99,9 @@ impl From<super::Error> for Error {
                 channels::Error::Channel(Refused::TooMany(_))
                 | channels::Error::TooManyMailboxes(_),
             ) => Self::TooMany,
+            super::Error::Space(full @ channels::Error::Full(_)) => {
+                Self::Unavailable(full.to_string())
+            }
             mistake => Self::Invalid(mistake.to_string()),
         }
     }
