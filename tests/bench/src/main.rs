@@ -1,9 +1,9 @@
 //! Measures plugins beside the same work done natively and beside other hosts.
 //!
 //! ```text
-//! main ─▶ measure::{hello, wasi, tracker, consume, drop, reload, idle, fanout, abuse} ─▶ report
+//! main ─▶ measure::{hello, wasi, tracker, consume, drop, reload, idle, fanout, radio, ...} ─▶ report
 //!            │ house: the host        native: the same work without a plugin
-//!            │ peer: another host     wrk, client, listeners: the load
+//!            │ peer: another host     wrk, client, listeners, radio: the load
 //! ```
 //!
 //! Each server is a process of its own; in each round each has its turn, so that a machine that
@@ -16,14 +16,17 @@ use bench::{built, client, fill, house, process};
 use clap::{Parser, Subcommand};
 
 mod canary;
+mod dialog;
 mod listeners;
 mod machine;
 mod measure;
 mod native;
 mod peer;
+mod radio;
 mod replay;
 mod report;
 mod soak;
+mod sockets;
 mod wrk;
 
 /// The allocator of the host, so that native code has it as well.
@@ -66,9 +69,15 @@ enum Command {
     Canary(canary::Arguments),
     /// Send events for long while plugins are replaced, and watch the host's memory.
     Soak(soak::Arguments),
-    /// Connect websockets and publish to them.
+    /// Connect websockets or streams and publish to them.
     #[command(hide = true)]
     Listeners(listeners::Arguments),
+    /// Play to a radio station.
+    #[command(hide = true)]
+    RadioSource(radio::source::Arguments),
+    /// Listen to it, by the thousand.
+    #[command(hide = true)]
+    RadioAudience(radio::audience::Arguments),
     /// Run one of the native programs.
     #[command(subcommand, hide = true)]
     Native(native::Native),
@@ -96,6 +105,8 @@ async fn main() -> Result<()> {
         Some(Command::Canary(arguments)) => canary::run(arguments).await,
         Some(Command::Soak(arguments)) => soak::run(arguments).await,
         Some(Command::Listeners(arguments)) => listeners::run(&arguments),
+        Some(Command::RadioSource(arguments)) => radio::source::run(&arguments),
+        Some(Command::RadioAudience(arguments)) => radio::audience::run(&arguments),
         Some(Command::Native(native)) => native.run().await,
         Some(Command::Fill { data, topic, messages }) => {
             fill::fill(&data, &[&topic], messages).await

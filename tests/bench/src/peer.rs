@@ -102,6 +102,6 @@ impl Peer {
 }
 
 /// A port that was free a moment ago: `wasmtime serve` does not tell the one it took.
-fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

@@ -15,6 +15,13 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a program may take until it is ready: thousands of plugins are tried before that.
 const START: Duration = Duration::from_secs(900);
 
+/// Memory is settled when it has not grown or shrunk by so much, in MiB ...
+const STILL_MIB: f64 = 0.1;
+/// ... in this time, ...
+const STILL: Duration = Duration::from_secs(2);
+/// ... which it is given up to wait for after this one.
+const RESTLESS: Duration = Duration::from_secs(20);
+
 /// In which Linux tells times to programs, whatever its own clock does.
 const TICKS: f64 = 100.0;
 
@@ -67,6 +74,20 @@ impl Process {
             kib.map(|kib| kib / 1024.0).with_context(|| format!("no {name} in {status}"))
         };
         Ok((mib("VmRSS")?, mib("RssAnon")?))
+    }
+
+    /// Its resident memory once it has come to rest, in MiB.
+    pub async fn settled_memory(&self) -> Result<f64> {
+        let begun = Instant::now();
+        let (mut memory, _) = self.memory()?;
+        loop {
+            tokio::time::sleep(STILL).await;
+            let (now, _) = self.memory()?;
+            if (now - memory).abs() < STILL_MIB || begun.elapsed() > RESTLESS {
+                return Ok(now);
+            }
+            memory = now;
+        }
     }
 
     /// The processor time that all its threads have had, in seconds.

@@ -99,7 +99,7 @@ impl Row {
     pub fn line(&self) -> String {
         let ratio = self.ratio().map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
         format!(
-            "{:<28} {:>10} {:>12} {:>12} {:>12} {:>6} of {:<7} {}",
+            "{:<34} {:>10} {:>12} {:>12} {:>12} {:>6} of {:<7} {}",
             self.name,
             self.unit,
             figure(Some(self.plugin)),
@@ -115,7 +115,7 @@ impl Row {
 /// The heading of the table.
 pub fn heading() -> String {
     format!(
-        "{:<28} {:>10} {:>12} {:>12} {:>12} {:>6} {:<10} {}",
+        "{:<34} {:>10} {:>12} {:>12} {:>12} {:>6} {:<10} {}",
         "name", "unit", "plugin", "native", "peer", "ratio", "", "note"
     )
 }

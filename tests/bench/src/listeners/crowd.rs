@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::{
-    Arguments, Order, Outcome,
+    Arguments, Form, Order, Outcome,
     publisher::Publisher,
     socket::{Heard, Socket},
     tally::{Tally, percentile},
@@ -69,9 +69,10 @@ impl Crowd {
     pub fn connect(arguments: &Arguments) -> Result<(Self, Orders)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
+        let form = if arguments.streams { Form::Stream } else { Form::Websocket };
         let mut sockets = Vec::new();
         for index in 0..arguments.count {
-            let mut socket = Socket::connect(arguments.to, &arguments.listen)
+            let mut socket = Socket::connect(arguments.to, &arguments.listen, form)
                 .with_context(|| format!("listener {index}"))?;
             let token = Token(sockets.len());
             poll.registry().register(socket.stream(), token, Interest::READABLE)?;

@@ -1,4 +1,14 @@
-//! Takes apart what a server sends on a websocket.
+//! Takes apart what a server sends to a listener.
+
+/// What frames look like on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Websocket messages.
+    #[default]
+    Websocket,
+    /// Payloads as they are, in the body of an answer. Their third number is their length.
+    Stream,
+}
 
 /// A frame of a server, which masks nothing.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,45 +29,68 @@ pub const PING: u8 = 9;
 pub const PONG: u8 = 10;
 
 /// The beginning of a frame whose end has not come.
-#[derive(Debug, Default)]
-pub struct Frames(Vec<u8>);
+#[derive(Debug)]
+pub struct Frames {
+    form: Form,
+    begun: Vec<u8>,
+}
 
 impl Frames {
+    /// Nothing has come.
+    pub fn new(form: Form) -> Self {
+        Self { form, begun: Vec::new() }
+    }
+
     /// Hand over each frame that ends in these bytes.
     pub fn take<E>(
         &mut self,
         mut bytes: &[u8],
         mut each: impl FnMut(Frame<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        while !self.0.is_empty() && !bytes.is_empty() {
+        let Self { form, begun } = self;
+        while !begun.is_empty() && !bytes.is_empty() {
             // Byte by byte until the header tells the length.
-            let whole = span(&self.0).map_or(self.0.len() + 1, |(header, size)| header + size);
-            let (missing, rest) = bytes.split_at(bytes.len().min(whole - self.0.len()));
-            self.0.extend_from_slice(missing);
+            let whole = form.span(begun).map_or(begun.len() + 1, |(header, size)| header + size);
+            let (missing, rest) = bytes.split_at(bytes.len().min(whole - begun.len()));
+            begun.extend_from_slice(missing);
             bytes = rest;
-            if let Some((frame, _)) = first(&self.0) {
+            if let Some((frame, _)) = form.first(begun) {
                 each(frame)?;
-                self.0.clear();
+                begun.clear();
             }
         }
-        while let Some((frame, rest)) = first(bytes) {
+        while let Some((frame, rest)) = form.first(bytes) {
             each(frame)?;
             bytes = rest;
         }
-        self.0.extend_from_slice(bytes);
+        begun.extend_from_slice(bytes);
         Ok(())
     }
 }
 
-/// The first frame and what follows it.
-fn first(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
-    let (header, size) = span(bytes)?;
-    let payload = bytes.get(header..header + size)?;
-    Some((Frame { opcode: bytes[0] & 0x0f, payload }, &bytes[header + size..]))
+impl Form {
+    /// The first frame and what follows it.
+    fn first(self, bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
+        let (header, size) = self.span(bytes)?;
+        let payload = bytes.get(header..header + size)?;
+        let opcode = if self == Self::Stream { BINARY } else { bytes[0] & 0x0f };
+        Some((Frame { opcode, payload }, &bytes[header + size..]))
+    }
+
+    /// The bytes of the header and of the payload, once they can be told.
+    fn span(self, bytes: &[u8]) -> Option<(usize, usize)> {
+        match self {
+            Self::Websocket => websocket(bytes),
+            Self::Stream => {
+                let size = u64::from_le_bytes(*bytes.get(16..)?.first_chunk()?);
+                // One without its numbers would never be over.
+                Some((0, (size as usize).max(24)))
+            }
+        }
+    }
 }
 
-/// The bytes of the header and of the payload, once they can be told.
-fn span(bytes: &[u8]) -> Option<(usize, usize)> {
+fn websocket(bytes: &[u8]) -> Option<(usize, usize)> {
     match *bytes.get(1)? & 0x7f {
         126 => Some((4, u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?).into())),
         127 => Some((10, u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?) as usize)),
@@ -95,14 +128,9 @@ mod tests {
         frame
     }
 
-    #[test]
-    fn frames_come_out_however_they_are_cut() {
-        let sizes = [0, 1, 125, 126, 200, 65_535, 65_536];
-        let payloads = sizes.map(|size| vec![size as u8; size]);
-        let bytes = payloads.iter().flat_map(|payload| server(BINARY, payload));
-        let bytes: Vec<u8> = bytes.collect();
+    fn cut(form: Form, bytes: &[u8], payloads: &[Vec<u8>]) {
         for piece in [1, 2, 3, 7, 100, 1000, 65_540, bytes.len()] {
-            let (mut frames, mut found) = (Frames::default(), Vec::new());
+            let (mut frames, mut found) = (Frames::new(form), Vec::new());
             for piece in bytes.chunks(piece) {
                 let each = |frame: Frame<'_>| {
                     assert_eq!(frame.opcode, BINARY);
@@ -112,8 +140,27 @@ mod tests {
                 frames.take(piece, each).unwrap();
             }
             assert_eq!(found, payloads, "in pieces of {piece}");
-            assert!(frames.0.is_empty());
+            assert!(frames.begun.is_empty());
         }
+    }
+
+    #[test]
+    fn frames_come_out_however_they_are_cut() {
+        let sizes = [0, 1, 125, 126, 200, 65_535, 65_536];
+        let payloads = sizes.map(|size| vec![size as u8; size]);
+        let bytes = payloads.iter().flat_map(|payload| server(BINARY, payload));
+        let bytes: Vec<u8> = bytes.collect();
+        cut(Form::Websocket, &bytes, &payloads);
+    }
+
+    #[test]
+    fn frames_of_a_stream_tell_their_length() {
+        let payloads = [24_u64, 25, 200, 65_536].map(|size| {
+            let mut payload = [7, 9, size].map(u64::to_le_bytes).concat();
+            payload.resize(size as usize, b'.');
+            payload
+        });
+        cut(Form::Stream, &payloads.concat(), &payloads);
     }
 
     #[test]

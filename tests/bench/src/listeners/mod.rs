@@ -1,4 +1,5 @@
-//! Many websockets on one thread, which count what they hear, and the publisher that they hear.
+//! Many websockets or streams on one thread, which count what they hear, and the publisher that
+//! they hear.
 //!
 //! ```text
 //!  orders (a line each) ─▶ crowd ─▶ publisher ── POST ─▶ server
@@ -8,20 +9,21 @@
 //! Publisher and listeners are one program, so that the time of a frame is told by one clock, and
 //! so that the next frame can leave at the moment the last listener has the one before.
 
-use std::{
-    io::{BufRead, Write},
-    net::SocketAddr,
-};
+use std::net::SocketAddr;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
+
+use crate::dialog::{hear, say};
 
 mod crowd;
 mod frames;
 mod publisher;
 pub mod remote;
-mod socket;
+pub mod socket;
 mod tally;
+
+pub use frames::Form;
 
 /// What is connected where. Once all are, the program says `ready` and takes [`Order`]s.
 #[derive(Debug, clap::Args)]
@@ -29,7 +31,7 @@ pub struct Arguments {
     /// The server.
     #[arg(long)]
     to: SocketAddr,
-    /// The path that takes websockets.
+    /// The path that takes listeners.
     #[arg(long)]
     listen: String,
     /// The path that publishes.
@@ -38,6 +40,9 @@ pub struct Arguments {
     /// How many listen.
     #[arg(long)]
     count: u32,
+    /// To the body of an answer, in place of a websocket.
+    #[arg(long)]
+    streams: bool,
 }
 
 /// What is published in one run.
@@ -70,22 +75,10 @@ pub struct Outcome {
 /// Connect, and do what each line of the input orders until it ends.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (mut crowd, orders) = crowd::Crowd::connect(arguments)?;
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if orders.give(serde_json::from_str(&line).context("an order")).is_err() {
-                break;
-            }
-        }
-    });
+    hear(move |order| orders.give(order));
     say("ready")?;
     while let Some(outcome) = crowd.next()? {
         say(&serde_json::to_string(&outcome)?)?;
     }
     Ok(())
-}
-
-fn say(line: &str) -> Result<()> {
-    let mut out = std::io::stdout();
-    writeln!(out, "{line}")?;
-    Ok(out.flush()?)
 }

@@ -1,4 +1,4 @@
-//! One websocket that listens.
+//! One connection that listens.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -8,9 +8,9 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use mio::net::TcpStream;
 
-use super::frames::{BINARY, CLOSE, Frame, Frames, PING, PONG, short};
+use super::frames::{BINARY, CLOSE, Form, Frame, Frames, PING, PONG, short};
 
-/// A websocket that listens.
+/// A websocket or a stream that listens.
 pub struct Socket {
     stream: TcpStream,
     frames: Frames,
@@ -28,25 +28,10 @@ pub struct Heard {
 
 impl Socket {
     /// Connect, and wait until it is let in.
-    pub fn connect(to: SocketAddr, path: &str) -> Result<Self> {
-        let mut stream = std::net::TcpStream::connect(to)?;
-        stream.set_nodelay(true)?;
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes())?;
-        let mut head = Vec::new();
-        let mut bytes = [0; 1024];
-        while !head.ends_with(b"\r\n\r\n") {
-            let length = stream.read(&mut bytes)?;
-            ensure!(length > 0, "not let in: {}", String::from_utf8_lossy(&head));
-            head.extend_from_slice(&bytes[..length]);
-        }
-        let answer = String::from_utf8_lossy(&head);
-        ensure!(answer.starts_with("HTTP/1.1 101"), "not let in: {answer}");
+    pub fn connect(to: SocketAddr, path: &str, form: Form) -> Result<Self> {
+        let stream = let_in(to, path, form)?;
         stream.set_nonblocking(true)?;
-        Ok(Self { stream: TcpStream::from_std(stream), frames: Frames::default(), next: 0 })
+        Ok(Self { stream: TcpStream::from_std(stream), frames: Frames::new(form), next: 0 })
     }
 
     /// To be polled for frames.
@@ -88,6 +73,32 @@ impl Socket {
             }
         }
     }
+}
+
+/// Connect, and wait until the server lets in who asks. Nothing is published meanwhile.
+pub fn let_in(to: SocketAddr, path: &str, form: Form) -> Result<std::net::TcpStream> {
+    let (fields, status) = match form {
+        Form::Websocket => (
+            "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+            "HTTP/1.1 101",
+        ),
+        Form::Stream => ("", "HTTP/1.1 200"),
+    };
+    let mut stream = std::net::TcpStream::connect(to)?;
+    stream.set_nodelay(true)?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: bench\r\n{fields}\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut head = Vec::new();
+    let mut bytes = [0; 1024];
+    while !head.ends_with(b"\r\n\r\n") {
+        let length = stream.read(&mut bytes)?;
+        ensure!(length > 0, "not let in: {}", String::from_utf8_lossy(&head));
+        head.extend_from_slice(&bytes[..length]);
+    }
+    let answer = String::from_utf8_lossy(&head);
+    ensure!(answer.starts_with(status), "not let in: {answer}");
+    Ok(stream)
 }
 
 fn heard(frame: Frame<'_>) -> Result<Heard> {

@@ -7,7 +7,7 @@ use super::Bench;
 use crate::{
     house::House,
     listeners::{
-        Order,
+        Form, Order,
         remote::{Listeners, PUBLISH},
     },
     machine,
@@ -74,9 +74,11 @@ async fn heard_by(bench: &Bench, name: &str, count: u32) -> Result<Vec<Row>> {
     house.run().await?;
     house.until_served(PUBLISH).await?;
     let pins = bench.load_pin();
-    let listeners = Listeners::connect(house.address(), count, pins.as_deref()).await?;
+    let listeners =
+        Listeners::connect(house.address(), Form::Websocket, count, pins.as_deref()).await?;
     let mut plugin = Side { process: house.process()?, listeners };
-    let listeners = Listeners::connect(native.address(), count, pins.as_deref()).await?;
+    let listeners =
+        Listeners::connect(native.address(), Form::Websocket, count, pins.as_deref()).await?;
     let mut native = Side { process: native.process(), listeners };
 
     let name = format!("{name}-{count}");

@@ -15,16 +15,18 @@ mod drop;
 mod fanout;
 mod hello;
 mod idle;
+mod radio;
 mod reload;
 mod topics;
 mod tracker;
+mod unread;
 mod wasi;
 mod websockets;
 
 use topics::Kind;
 
 /// Every name, in the order of the report.
-pub const NAMES: [&str; 42] = [
+pub const NAMES: [&str; 44] = [
     "http-hello",
     "http-hello-browser",
     "http-hello-plain",
@@ -41,6 +43,8 @@ pub const NAMES: [&str; 42] = [
     "idle-plugins-sleeping",
     "websocket-fanout",
     "websocket-idle",
+    "listeners-that-never-read",
+    "radio-listeners",
     "kafka-tracker-durable",
     "kafka-counters-consumer",
     "kafka-relay-exactly-once",
@@ -103,6 +107,8 @@ impl Bench {
             "idle-plugins" => idle::used(self, name).await,
             "idle-plugins-sleeping" => idle::sleeping(self, name).await,
             "websocket-fanout" => fanout::websockets(self, name).await,
+            "listeners-that-never-read" => unread::listeners(self, name).await,
+            "radio-listeners" => radio::listeners(self, name).await,
             "websocket-idle" => websockets::idle(self, name).await,
             "kafka-tracker-durable" => tracker::durable(self, name, Kind::Kafka).await,
             "kafka-counters-consumer" => consume::counters(self, name, Kind::Kafka).await,

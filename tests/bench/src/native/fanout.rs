@@ -117,6 +117,7 @@ async fn publish(
         let mut frame = Vec::with_capacity(wanted.size);
         frame.extend_from_slice(&number.to_le_bytes());
         frame.extend_from_slice(&wanted.stamp.to_le_bytes());
+        frame.extend_from_slice(&(wanted.size as u64).to_le_bytes());
         frame.resize(wanted.size, b'.');
         // Without listeners it goes nowhere.
         let _ = channel.send(frame.into());

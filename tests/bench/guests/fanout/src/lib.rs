@@ -1,8 +1,9 @@
-//! Publishes as many frames as a request asks for to all websockets, which never say anything.
+//! Publishes as many frames as a request asks for to all websockets and streams, which never say
+//! anything.
 //!
 //! `POST /bench-fanout/publish?first=&count=&size=&stamp=` publishes `count` frames. Each begins
-//! with its number, `first` and on, and `stamp`, both of 8 bytes in little-endian order, and has
-//! `size` bytes.
+//! with its number, `first` and on, `stamp` and `size`, each of 8 bytes in little-endian order, and
+//! has `size` bytes, 24 at least.
 
 use trellis_sdk::{
     channels::{self, Start},
@@ -42,6 +43,7 @@ fn publish(request: http::Request<'_>) -> http::Result {
         let mut frame = Vec::with_capacity(size as usize);
         frame.extend_from_slice(&number.to_le_bytes());
         frame.extend_from_slice(&stamp.to_le_bytes());
+        frame.extend_from_slice(&size.to_le_bytes());
         frame.resize(size as usize, b'.');
         channels::publish(CHANNEL, frame)?;
     }
