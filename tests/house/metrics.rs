@@ -4,13 +4,15 @@ use trellis::observe::metrics::NAMES;
 
 use crate::support::Host;
 
-/// What begins so is written over a cluster alone, by plugins that keep values or take connections,
-/// or where traces are lost: the tests of those see to it.
+/// What begins so is written over a cluster alone, by plugins that keep values, take connections,
+/// listen to ports or run by the clock, or where traces are lost: the tests of those see to it.
 const ELSEWHERE: &[&str] = &[
     "trellis_kafka_",
     "trellis_cache_",
     "trellis_connection",
     "trellis_channel",
+    "trellis_schedule_",
+    "trellis_socket",
     "trellis_blobs_",
     "trellis_trace_",
 ];

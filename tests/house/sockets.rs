@@ -104,6 +104,9 @@ async fn each_client_has_an_instance_of_its_own_and_its_bytes_in_order_however_t
     host.until("/lines/said", |said| said.text() == "4 lines, asked").await;
     drop(clients);
     host.until("/lines/said", |said| said.text().ends_with("lines, the client went away")).await;
+    let metrics = host.admin("/metrics").await.text();
+    let series = "trellis_socket_bytes_total{plugin=\"lines\",listener=\"lines\",direction=\"in\"}";
+    assert!(metrics.contains(series), "{metrics}");
 }
 
 #[tokio::test]
@@ -211,6 +214,13 @@ async fn a_client_gets_all_before_drained_and_one_that_takes_nothing_is_cut() {
     let mut rest = [client.line().await, client.line().await];
     rest.sort();
     assert_eq!(rest, ["2 behind", "drained"]);
+    // One that has nothing more to say gets all of it, too.
+    let mut done = Client::connect(&host, port).await;
+    done.say(&format!("big {LENGTH}")).await;
+    done.0.shutdown().await.unwrap();
+    let mut all = Vec::new();
+    timeout(PATIENCE, done.0.read_to_end(&mut all)).await.unwrap().unwrap();
+    assert!(all.len() >= LENGTH && all[..LENGTH].iter().all(|byte| *byte == b'x'));
     client.say(&format!("big {LENGTH}")).await;
     host.until("/lines/said", |said| said.text().contains("took nothing for too long")).await;
 }

@@ -142,7 +142,9 @@ impl Segment {
 
 /// What a segment may end with: nothing that requests write in more than one way.
 fn is_suffix(suffix: &str) -> bool {
-    suffix.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    // It begins with none of those that escapes end with.
+    suffix.starts_with(['.', '_', '-'])
+        && suffix.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 fn check_order(route: &str, segments: &[Segment]) -> Result<(), Error> {
@@ -192,7 +194,7 @@ mod tests {
         insta::assert_snapshot!(why("users"), @"route `users` has no path; write `/users` or `users/`");
         insta::assert_snapshot!(why("exa mple.com/"), @"route `exa mple.com/` has the host `exa mple.com`, which is no host name");
         insta::assert_snapshot!(why("/a/b{id}"), @"route `/a/b{id}` has the segment `b{id}`; write `{name}`, or last `{*name}`");
-        for route in ["/a/{*id}.mp3", "/{a}{b}", "/{a}.x}", "/{a}%2F"] {
+        for route in ["/a/{*id}.mp3", "/{a}{b}", "/{a}.x}", "/{a}%2F", "/{a}F"] {
             assert!(why(route).contains("has the segment"), "{route}");
         }
         insta::assert_snapshot!(why("/a/{id"), @"route `/a/{id` has the segment `{id`; write `{name}`, or last `{*name}`");

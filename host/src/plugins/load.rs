@@ -223,7 +223,16 @@ fn check_limits(manifest: &Manifest, most: &Settings) -> anyhow::Result<()> {
     within(name, "memory", limits.memory, "max-memory", most.max_memory)?;
     within(name, "timeout", limits.timeout, "max-timeout", most.max_timeout)?;
     within(name, "start-timeout", limits.start_timeout, "max-timeout", most.max_timeout)?;
-    within(name, "concurrency", limits.concurrency, "max-concurrency", most.max_concurrency)
+    within(name, "concurrency", limits.concurrency, "max-concurrency", most.max_concurrency)?;
+    let sockets: u32 = manifest.listen.iter().map(|listen| listen.max_connections).sum();
+    ensure!(
+        sockets <= most.max_concurrency,
+        "plugin `{name}` asks for {sockets} connections in its `[[listen]]`, each with an instance, \
+         and any may have at most {} instances\nhint: ask for less, or raise `[runtime] \
+         max-concurrency`",
+        most.max_concurrency
+    );
+    Ok(())
 }
 
 /// What the manifest wants started must be there to start.

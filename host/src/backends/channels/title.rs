@@ -16,7 +16,7 @@ impl Title {
     /// One that players show. What would end it early, or is too long for a block, is left out.
     pub fn new(title: &str) -> Self {
         let (before, behind) = ("StreamTitle='", "';");
-        let title = title.replace("';", "'").replace(char::is_control, " ");
+        let title = title.replace("';", "',").replace(char::is_control, " ");
         let end = title.floor_char_boundary(MAX_BLOCK - before.len() - behind.len());
         let text = &title[..end];
         let title = [before, text, behind].concat();
@@ -49,7 +49,10 @@ mod tests {
         let title = Title::new("a");
         assert_eq!(title.block(), b"\x01StreamTitle='a';");
         let title = Title::new("it's';StreamUrl='x\n");
-        assert!(title.block().starts_with(b"\x03StreamTitle='it's'StreamUrl='x ';\0"));
+        assert!(title.block().starts_with(b"\x03StreamTitle='it's',StreamUrl='x ';\0"));
+        assert!(
+            !Title::new("'';;StreamUrl='x").block().windows(12).any(|part| part == b"';StreamUrl=")
+        );
         let long = Title::new(&"\u{e4}".repeat(5000));
         assert_eq!((long.block()[0], long.block().len()), (255, 4081));
     }

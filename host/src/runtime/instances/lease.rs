@@ -43,6 +43,17 @@ impl Lease {
         self.deadline
     }
 
+    /// Wait for the turns that earlier calls took without waiting for one, as every new lease does;
+    /// for a lease that is kept from call to call.
+    pub fn repay(&self) -> impl Future<Output = ()> + Send + use<> {
+        let instances = self.slot.0.clone();
+        async move {
+            if instances.owed.load(Ordering::Relaxed) > 0 {
+                instances.repay().await;
+            }
+        }
+    }
+
     /// Give the call its whole time, counted from now: the wait for the instance was not the
     /// call's fault.
     pub fn renew(&mut self) {

@@ -124,7 +124,10 @@ impl Instances {
     pub fn beside(&self, limits: Limits) -> Arc<Self> {
         let (plugin, code, prepared) =
             (self.plugin.clone(), self.code.clone(), self.prepared.clone());
-        Arc::new(Self::with(plugin, code, prepared, limits, self.memory.clone()))
+        let mut beside = Self::with(plugin, code, prepared, limits, self.memory.clone());
+        // One plugin waits for one turn at a time.
+        beside.turn = self.turn.clone();
+        Arc::new(beside)
     }
 
     fn with(

@@ -184,14 +184,15 @@ impl Connections {
         let outlet = SocketOutlet::default();
         let coming = Coming {
             upgrade,
-            origin: party.origin.clone(),
+            // From here on a client that goes away is noticed, while it is let in as well.
+            origin: Told::new(party.origin.clone()),
             outlet: outlet.clone(),
             max_message: connect.max_message.as_usize(),
             max_waiting: connect.max_waiting.as_usize(),
             compressed: handshake.deflate.is_some(),
             open: Open::new(party.space.plugin(), "websocket"),
         };
-        coming.tie();
+        coming.tie(&party.origin);
         party.settle(Box::new(outlet)).await;
         self.tasks.spawn(coming.arrive(self.shards.clone()));
         Ok(answer)
@@ -214,17 +215,19 @@ impl Connections {
         if let Some(interval) = kind.titles {
             head.headers_mut().insert("icy-metaint", HeaderValue::from(interval));
         }
-        let (origin, max_waiting) = (party.origin.clone(), connect.max_waiting.as_usize());
+        let max_waiting = connect.max_waiting.as_usize();
+        // From here on a client that goes away is noticed, while it is let in as well.
+        let (origin, told) = (party.origin.clone(), Told::new(party.origin.clone()));
         let open = Open::new(party.space.plugin(), name);
         *head.body_mut() = if kind.alone {
             let (outlet, shards) = (SocketOutlet::default(), self.shards.clone());
             party.settle(Box::new(outlet.clone())).await;
-            let origin = Told::new(origin);
-            let streaming = Streaming { protocol, origin, outlet, max_waiting, open, shards };
+            let streaming = Streaming { protocol, origin: told, outlet, max_waiting, open, shards };
             Body::Handover(Box::new(streaming))
         } else {
             let reader = Reader::new(max_waiting);
             party.settle(reader.outlet()).await;
+            told.take();
             Body::Frames(Box::pin(Stream::new(reader, form, origin, open, busy)))
         };
         head

@@ -25,7 +25,7 @@ pub struct Coming {
     /// Gives the socket once the answer is out.
     pub upgrade: OnUpgrade,
     /// Who is told of what it sends.
-    pub origin: Arc<Origin>,
+    pub origin: Told,
     /// What was asked of it meanwhile.
     pub outlet: SocketOutlet,
     /// The largest message of the client, in bytes.
@@ -126,7 +126,7 @@ impl Coming {
     /// Wait for the socket, and hand it to a thread. A client that goes away before that has been
     /// a connection all the same, and its plugin is told of its end.
     pub async fn arrive(self, shards: Arc<Shards>) {
-        let told = Told::new(self.origin);
+        let told = self.origin;
         let upgraded = timeout(PATIENCE, self.upgrade).await;
         let taken = upgraded.ok().and_then(Result::ok).and_then(take);
         let Some((socket, place, leftover)) = taken else { return };
@@ -148,9 +148,9 @@ impl Coming {
     }
 
     /// Let the socket be read again whenever the desk says so.
-    pub fn tie(&self) {
+    pub fn tie(&self, origin: &Origin) {
         let outlet = self.outlet.clone();
-        self.origin.on_resume(move || {
+        origin.on_resume(move || {
             if let State::There(handle) = &*outlet.lock() {
                 handle.resume();
             }
@@ -191,8 +191,8 @@ impl Told {
         Self(Some(origin))
     }
 
-    /// The socket has come.
-    fn take(mut self) -> Option<Arc<Origin>> {
+    /// The connection has begun, and its end is told elsewhere.
+    pub fn take(mut self) -> Option<Arc<Origin>> {
         self.0.take()
     }
 }

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, Method, Response, request::Parts};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode, request::Parts};
 
 use super::{
     body::Body,
@@ -61,6 +61,10 @@ pub async fn tune(
     }
     if answer.body().length() > 0 {
         let problem = format!("it names the channel `{channel}` and has a body as well");
+        return Err(Problem::Unfit(problem));
+    }
+    if answer.status() != StatusCode::OK {
+        let problem = format!("it names the channel `{channel}` with status {}", answer.status());
         return Err(Problem::Unfit(problem));
     }
     if parts.method == Method::HEAD {

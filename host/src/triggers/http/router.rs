@@ -315,7 +315,7 @@ mod tests {
     prop_compose! {
         fn route()(
             host in prop::sample::select(vec!["", "", "a", "a.b", "*.b", "*.a.b"]),
-            segments in prop::collection::vec(prop::sample::select(vec!["a", "b", "", "{}", "{}b", "{}ab"]), 1..5),
+            segments in prop::collection::vec(prop::sample::select(vec!["a", "b", "", "{}", "{}.b", "{}.a.b"]), 1..5),
             rest in any::<bool>(),
         ) -> String {
             let mut path = host.to_owned();
@@ -332,7 +332,7 @@ mod tests {
         fn finds_what_a_naive_matcher_finds(
             routes in prop::collection::vec(route(), 0..12),
             host in prop::sample::select(vec!["", "a", "a.b", "x.a.b", "x.b", "b"]),
-            path in prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "ab", "cab", ""]), 1..6),
+            path in prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "c.b", "c.a.b", ".b", ""]), 1..6),
         ) {
             let path = format!("/{}", path.join("/"));
             let mut router = Router::default();

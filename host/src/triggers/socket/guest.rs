@@ -29,16 +29,21 @@ pub struct Guest {
 pub struct Failed;
 
 impl Guest {
-    /// An instance for the connection of this number.
-    pub async fn new(generation: Arc<Generation>, number: u64) -> Result<Self, Failed> {
-        let lease = generation.lend_socket().await;
-        let lease = lease.map_err(|error| fail(&generation, &error))?;
+    /// An instance for the connection of this number; `None` of a generation that has ended.
+    pub async fn new(generation: Arc<Generation>, number: u64) -> Result<Option<Self>, Failed> {
+        let lease = match generation.lend_socket().await {
+            Ok(lease) => lease,
+            Err(CallError::Gone { .. }) => return Ok(None),
+            Err(error) => return Err(fail(&generation, &error)),
+        };
         let asked = generation.number;
-        Ok(Self { generation, lease, cause: format!("connection {number}"), asked })
+        Ok(Some(Self { generation, lease, cause: format!("connection {number}"), asked }))
     }
 
     /// Tell it what happened, and hear what is to happen.
     pub async fn tell(&mut self, occasion: Occasion) -> Result<Reply, Failed> {
+        // An instance that is kept owes like one that is lent anew.
+        self.lease.repay().await;
         self.begin();
         let told = self.lease.socket(occasion).await;
         told.map_err(|error| fail(&self.generation, &error))

@@ -21,7 +21,7 @@ use super::{
     serving,
     session::{self, Session},
 };
-use crate::{backends::channels::Reader, manifest::Listen, plugins::Generation};
+use crate::{backends::channels::Reader, manifest::Listen};
 
 /// How long a client may take for the handshake of TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -73,12 +73,18 @@ impl Port {
     async fn bind(&self) -> TcpListener {
         let address = SocketAddr::new(self.house.settings.address, self.key.port);
         let (plugin, listener) = (&self.key.plugin, &self.key.name);
-        let mut told = false;
+        // Whoever had it a moment ago may be about to let go.
+        let (mut told, mut patience) = (false, 20_u32);
         loop {
             match TcpListener::bind(address).await {
                 Ok(bound) => {
                     tracing::info!(%plugin, listener, %address, "listens");
                     return bound;
+                }
+                Err(_) if patience > 0 => {
+                    patience -= 1;
+                    sleep(EXHAUSTED).await;
+                    continue;
                 }
                 Err(error) if !told => {
                     let remedy = "free it, or change `port` in the `[[listen]]` of a sidecar";
@@ -94,7 +100,7 @@ impl Port {
     /// Serve a client in a task of its own, if there is room for it.
     fn accept(&self, stream: TcpStream, client: SocketAddr) {
         let Key { plugin, name, .. } = &self.key;
-        let Some((generation, listen)) = self.table() else {
+        let Some(listen) = self.table() else {
             return meters::refused(plugin, name, "gone");
         };
         let place = Place(self.open.clone());
@@ -126,21 +132,20 @@ impl Port {
         self.house.sessions.spawn(async move {
             let _place = place;
             match house.tls.as_ref().filter(|_| listen.tls) {
-                None => session.run(generation, stream).await,
+                None => session.run(stream).await,
                 Some(tls) => match timeout(HANDSHAKE, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => session.run(generation, stream).await,
+                    Ok(Ok(stream)) => session.run(stream).await,
                     Ok(Err(_)) | Err(_) => session.fail("handshake"),
                 },
             }
         });
     }
 
-    /// Who serves the port now, and its table there.
-    fn table(&self) -> Option<(Arc<Generation>, Listen)> {
+    /// Its table in the manifest of who serves it now.
+    fn table(&self) -> Option<Listen> {
         let generation = serving(&self.house.live, &self.key.plugin)?;
         let tables = &generation.manifest().listen;
-        let listen = tables.iter().find(|listen| listen.name == self.key.name)?.clone();
-        Some((generation, listen))
+        tables.iter().find(|listen| listen.name == self.key.name).cloned()
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::{future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     backends::channels::{Reader, Space},
-    plugins::{Generation, Watch},
+    plugins::Watch,
     quantity::now_ms,
     runtime::exports::socket::{Arrival, Occasion, Reply},
     triggers::connection::meters::Open,
@@ -80,6 +80,8 @@ pub fn arrival(connection: u64, listener: &str, client: SocketAddr) -> Arrival {
 /// What goes on in a connection.
 struct Course {
     outbox: Outbox,
+    /// Whether what was written may still lie in a buffer of TLS.
+    unflushed: bool,
     /// When `woken` is due.
     wake: Option<Instant>,
     /// Whether `drained` was asked for.
@@ -96,22 +98,31 @@ struct Course {
 enum Stir {
     Received(usize),
     Took(usize),
+    Flushed,
     Frames,
     Due,
     Swapped,
+    /// It ends once all has been sent.
     Ended(String),
+    /// It ends now: nothing gets through any longer.
+    Lost(String),
 }
+
+/// How often a connection looks for a generation that still takes calls.
+const ATTEMPTS: usize = 8;
+/// How long to wait for the next generation after one has ended.
+const SWAP: Duration = Duration::from_millis(20);
 
 impl Session {
     /// Serve it until it ends.
-    pub async fn run<S>(mut self, generation: Arc<Generation>, stream: S)
+    pub async fn run<S>(mut self, stream: S)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
     {
         let _open = Open::new(self.space.plugin(), "socket");
         let (mut input, mut output) = split(stream);
         let mut course = Course::new();
-        if let Ok(mut guest) = Guest::new(generation, self.terms.number).await {
+        if let Some(mut guest) = self.guest().await {
             let served = self.serve(&mut guest, &mut course, &mut input, &mut output).await;
             self.space.remove(self.terms.number);
             // The last word is out before the guest has done what it does at the end.
@@ -124,6 +135,19 @@ impl Session {
             });
         }
         self.space.remove(self.terms.number);
+    }
+
+    /// An instance of the live version; a swap in the middle takes another attempt.
+    async fn guest(&self) -> Option<Guest> {
+        for _ in 0..ATTEMPTS {
+            let generation = serving(&self.live, self.space.plugin())?;
+            match Guest::new(generation, self.terms.number).await {
+                Ok(Some(guest)) => return Some(guest),
+                Ok(None) => sleep(SWAP).await,
+                Err(Failed) => return None,
+            }
+        }
+        None
     }
 
     /// It never began.
@@ -147,7 +171,7 @@ impl Session {
         // What was swapped while it was let in is looked at, too.
         self.live.mark_changed();
         while !course.is_over() {
-            if course.tell_drained && course.outbox.is_empty() {
+            if course.tell_drained && course.is_sent() {
                 course.tell_drained = false;
                 course.take(guest.tell(Occasion::Drained).await?, &self.terms);
                 continue;
@@ -158,11 +182,22 @@ impl Session {
                     course.heard = Instant::now();
                     let data = Occasion::Data(buffer.split().freeze());
                     course.take(guest.tell(data).await?, &self.terms);
+                    // A client that never pauses would keep them from being looked at.
+                    let now = Instant::now();
+                    if course.wake.is_some_and(|due| due <= now) {
+                        course.wake = None;
+                        course.take(guest.tell(Occasion::Woken).await?, &self.terms);
+                    }
+                    let limit = course.limit(&self.terms);
+                    if limit.at <= now {
+                        course.lose(limit.reason);
+                    }
                 }
                 Stir::Took(count) => {
                     self.traffic.sent.increment(count as u64);
                     course.took(count);
                 }
+                Stir::Flushed => course.flushed(),
                 Stir::Frames => {}
                 Stir::Due => {
                     course.wake = None;
@@ -170,6 +205,7 @@ impl Session {
                 }
                 Stir::Swapped => self.follow(guest, course).await?,
                 Stir::Ended(reason) => course.close(&reason),
+                Stir::Lost(reason) => course.lose(&reason),
             }
         }
         Ok(())
@@ -189,12 +225,15 @@ impl Session {
         let goes_on = course.closing.is_none();
         let has_room = goes_on && course.outbox.bytes() < self.terms.max_waiting;
         if !has_room {
+            // It is not its fault that nothing is heard of it.
             course.heard = Instant::now();
         }
         // Only an order to end gets past a client that takes nothing.
         let frames = if has_room { FRAMES } else { 0 };
         let limit = course.limit(&self.terms);
-        let (due, outbox) = (course.wake, &mut course.outbox);
+        let sends = !course.is_sent();
+        let due = course.wake;
+        let outbox = &course.outbox;
         if has_room {
             buffer.reserve(PIECE);
         }
@@ -203,26 +242,28 @@ impl Session {
             () = self.shutdown.cancelled(), if goes_on => Stir::Ended("the host stops".to_owned()),
             sent = poll_fn(|cx| self.reader.poll_some(frames, cx)), if goes_on => match sent {
                 Ok(frames) => {
-                    frames.iter().for_each(|frame| outbox.push(frame.payload().clone()));
+                    course.queue(frames.iter().map(|frame| frame.payload().clone()));
                     Stir::Frames
                 }
-                Err(end) => Stir::Ended(end.reason),
+                Err(end) => {
+                    // What was sent before the end goes out before it.
+                    let rest = self.reader.take(usize::MAX).unwrap_or_default();
+                    course.queue(rest.iter().map(|frame| frame.payload().clone()));
+                    Stir::Ended(end.reason)
+                }
             },
             _ = self.live.changed(), if goes_on => Stir::Swapped,
-            taken = async { output.write_vectored(&outbox.slices()).await }, if !outbox.is_empty() => {
-                match taken {
-                    Ok(0) => Stir::Ended(GONE.to_owned()),
-                    Ok(count) => Stir::Took(count),
-                    Err(error) => Stir::Ended(error.to_string()),
-                }
+            sent = send(output, outbox), if sends => {
+                sent.unwrap_or_else(|error| Stir::Lost(error.to_string()))
             }
             received = async { input.read_buf(&mut buffer.limit(PIECE)).await }, if has_room => match received {
+                // It may still read what was sent to it.
                 Ok(0) => Stir::Ended(GONE.to_owned()),
                 Ok(count) => Stir::Received(count),
-                Err(error) => Stir::Ended(error.to_string()),
+                Err(error) => Stir::Lost(error.to_string()),
             },
             () = until(due), if goes_on => Stir::Due,
-            () = sleep_until(limit.at) => Stir::Ended(limit.reason.to_owned()),
+            () = sleep_until(limit.at) => Stir::Lost(limit.reason.to_owned()),
         }
     }
 
@@ -253,6 +294,7 @@ impl Course {
         let now = Instant::now();
         Self {
             outbox: Outbox::default(),
+            unflushed: false,
             wake: None,
             tell_drained: false,
             closing: None,
@@ -267,10 +309,7 @@ impl Course {
         if !send.is_empty() && self.outbox.bytes() > terms.max_waiting {
             return self.close("more waits for the client than it may");
         }
-        if self.outbox.is_empty() {
-            self.took = Instant::now();
-        }
-        self.outbox.push(send);
+        self.queue([send]);
         self.tell_drained |= tell_drained;
         if let Some(wait) = wake_ms {
             self.wake = Some(Instant::now() + Duration::from_millis(wait.min(DAY).into()));
@@ -280,31 +319,71 @@ impl Course {
         }
     }
 
-    fn took(&mut self, count: usize) {
-        self.outbox.took(count);
-        self.took = Instant::now();
+    /// More for the client.
+    fn queue(&mut self, pieces: impl IntoIterator<Item = Bytes>) {
+        if self.is_sent() {
+            self.took = Instant::now();
+        }
+        pieces.into_iter().for_each(|piece| self.outbox.push(piece));
     }
 
-    /// End it. What ends it twice, such as a client that is gone before it has all, ends it now.
+    fn took(&mut self, count: usize) {
+        self.outbox.took(count);
+        (self.unflushed, self.took) = (true, Instant::now());
+    }
+
+    fn flushed(&mut self) {
+        (self.unflushed, self.took) = (false, Instant::now());
+    }
+
+    /// Whether the system has all that there was for the client.
+    fn is_sent(&self) -> bool {
+        self.outbox.is_empty() && !self.unflushed
+    }
+
+    /// End it now.
+    fn lose(&mut self, reason: &str) {
+        (self.outbox, self.unflushed) = (Outbox::default(), false);
+        self.close(reason);
+    }
+
+    /// End it once all has been sent.
     fn close(&mut self, reason: &str) {
-        if self.closing.is_some() || reason == GONE {
-            self.outbox = Outbox::default();
-        }
         let end = reason.floor_char_boundary(MAX_REASON);
         self.closing.get_or_insert_with(|| reason[..end].to_owned());
     }
 
     fn is_over(&self) -> bool {
-        self.closing.is_some() && self.outbox.is_empty()
+        self.closing.is_some() && self.is_sent()
     }
 
     fn limit(&self, terms: &Terms) -> Limit {
-        let idle =
+        let silent =
             Limit { at: self.heard + terms.idle, reason: "the client was silent for too long" };
-        let reason = "the client took nothing for too long";
-        let stalled = Limit { at: self.took + terms.stalled, reason };
-        if !self.outbox.is_empty() && stalled.at < idle.at { stalled } else { idle }
+        let slow =
+            Limit { at: self.took + terms.stalled, reason: "the client took nothing for too long" };
+        match () {
+            // It is not read, and can say nothing.
+            () if self.closing.is_some() || self.outbox.bytes() >= terms.max_waiting => slow,
+            () if !self.is_sent() && slow.at < silent.at => slow,
+            () => silent,
+        }
     }
+}
+
+/// Write of what there is, or see to it that what was written is on its way.
+async fn send<S>(output: &mut WriteHalf<S>, outbox: &Outbox) -> std::io::Result<Stir>
+where
+    S: AsyncRead + AsyncWrite,
+{
+    if outbox.is_empty() {
+        output.flush().await?;
+        return Ok(Stir::Flushed);
+    }
+    Ok(match output.write_vectored(&outbox.slices()).await? {
+        0 => Stir::Lost(GONE.to_owned()),
+        count => Stir::Took(count),
+    })
 }
 
 /// Wait until then; for ever without a time.
@@ -352,11 +431,16 @@ mod tests {
         course.take(Reply { close: Some("done".to_owned()), ..send("bye") }, &TERMS);
         assert!(!course.is_over());
         course.took(3);
+        assert!(!course.is_over(), "it may lie in a buffer of TLS");
+        course.flushed();
         assert!(course.is_over());
         let mut course = Course::new();
         course.take(send("hello"), &TERMS);
         course.close(GONE);
+        assert!(!course.is_over(), "it may still read");
+        course.lose("no more");
         assert!(course.is_over());
+        assert_eq!(course.closing.as_deref(), Some(GONE));
     }
 
     #[tokio::test]
