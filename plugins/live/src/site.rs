@@ -2,8 +2,9 @@
 
 use trellis_sdk::http::{Error, Request, Response, Result};
 use trellis_sdk::log;
+use trellis_sdk::tries::Denied;
 
-use crate::login::{self, COOKIE, Denied, Session, Users};
+use crate::login::{COOKIE, Session, TRIES, Users};
 use crate::settings::{self, Settings};
 use crate::{origin, page};
 
@@ -65,7 +66,7 @@ fn log_in(settings: &Settings, request: &Request<'_>) -> Result {
     let (name, password) =
         (field("name").unwrap_or_default(), field("password").unwrap_or_default());
 
-    match login::attempt(request.client_ip(), || users.find(name.trim(), &password)) {
+    match TRIES.attempt(request.client_ip(), || users.find(name.trim(), &password)) {
         Ok(Some(user)) => {
             log::info(format_args!("{} logged in", user.name));
             let until = request.time_ms() / 1000 + settings.session_s;

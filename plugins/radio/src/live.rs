@@ -77,7 +77,7 @@ impl Live {
         self.ended_ms.is_some() || now_ms.saturating_sub(self.beat_ms) > DEAD_MS
     }
 
-    fn is(&self, connection: Connection, since_ms: u64) -> bool {
+    pub fn is(&self, connection: Connection, since_ms: u64) -> bool {
         self.connection == connection && self.since_ms == since_ms && self.ended_ms.is_none()
     }
 }

@@ -124,6 +124,14 @@ pub struct About {
 }
 
 impl About {
+    /// The same with texts that go into header fields, lists and pages.
+    pub fn tidy(self) -> Self {
+        let Self { name, genre, description, url, public, bitrate } = self;
+        let [name, genre, description, url] =
+            [name, genre, description, url].map(|text| Self::field(&text));
+        Self { name, genre, description, url, public, bitrate }
+    }
+
     /// As bytes of a header field: one line of printable characters, at most 200 bytes.
     pub fn field(text: &str) -> String {
         let text: String = text.chars().filter(|c| !c.is_control()).collect();

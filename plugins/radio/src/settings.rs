@@ -20,6 +20,8 @@ pub struct Settings {
     pub records: bool,
     /// A recording that ends up shorter is dropped.
     pub shortest_recording: Duration,
+    /// The bytes of recordings that are kept; the oldest go first.
+    pub recordings_bytes: u64,
     /// Where listeners reach the radio, `https://radio.example.org`, without a `/` at the end.
     pub public_url: Option<String>,
 }
@@ -39,6 +41,10 @@ impl Settings {
             let wrong = || format!("`{key}` is a number of seconds from {from} to {to}");
             number.map(Duration::from_secs).ok_or_else(wrong)
         };
+        let gib = |key: &str| {
+            let number = text(key).parse::<u64>().ok().filter(|number| (1..=1000).contains(number));
+            number.map(|gib| gib << 30).ok_or_else(|| format!("`{key}` is from 1 to 1000"))
+        };
         let one = |key: &str, no: &str, yes: &str| match text(key) {
             value if value == yes => Ok(true),
             value if value == no => Ok(false),
@@ -54,6 +60,7 @@ impl Settings {
             silence: seconds("silence", 1, 60)?,
             records: one("record", "no", "yes")?,
             shortest_recording: seconds("shortest-recording", 0, 3600)?,
+            recordings_bytes: gib("recordings-gib")?,
             public_url: (!url.is_empty()).then_some(url),
         })
     }
@@ -71,6 +78,7 @@ mod tests {
             ("silence", "3"),
             ("record", "yes"),
             ("shortest-recording", "10"),
+            ("recordings-gib", "10"),
         ];
         Settings::of(|key| {
             let all = [changed].into_iter().chain(usual);
@@ -91,6 +99,7 @@ mod tests {
             ("silence", "0"),
             ("record", "true"),
             ("shortest-recording", "x"),
+            ("recordings-gib", "0"),
             ("public-url", "radio.example"),
         ] {
             assert!(of(wrong).unwrap_err().contains(wrong.0), "{wrong:?}");

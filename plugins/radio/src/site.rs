@@ -66,16 +66,15 @@ fn refused(settings: &Settings, request: &Request<'_>) -> Option<Response> {
         return refuse(403, "the operator of this radio has named no DJs: `djs` is not set\n");
     }
     let field = request.header("authorization").unwrap_or_default();
-    let credentials = Credentials::read(field);
-    if credentials.is_some() && !tries::are_left(request.client_ip()) {
-        let text = "too many wrong passwords came from your address: wait a minute\n";
-        return refuse(429, text).map(|answer| answer.with_header("retry-after", "60"));
-    }
-    if credentials.as_ref().and_then(|credentials| settings.djs.find(credentials)).is_some() {
-        return None;
-    }
-    if credentials.is_some() {
-        tries::wrong(request.client_ip());
+    if let Some(credentials) = Credentials::read(field) {
+        match tries::attempt(request.client_ip(), || settings.djs.find(&credentials)) {
+            Ok(Some(_)) => return None,
+            Ok(None) => {}
+            Err(tries::TooMany) => {
+                let text = "too many wrong passwords came from your address: wait a minute\n";
+                return refuse(429, text).map(|answer| answer.with_header("retry-after", "60"));
+            }
+        }
     }
     refuse(401, "send the name and password of a DJ (curl -u name:password)\n")
         .map(|answer| answer.with_header("www-authenticate", "Basic realm=\"radio\""))
@@ -183,7 +182,7 @@ fn one_mount(request: &Request<'_>, mount: &Mount) -> Result {
     match request.method() {
         "GET" | "HEAD" => found(mount.record()?),
         "PUT" => {
-            let about: About = request.json()?;
+            let about = request.json::<About>()?.tidy();
             let record = begin(mount)?;
             mount.change(record.format, |record| record.set = Some(about.clone()))?;
             Ok(Response::new(204))

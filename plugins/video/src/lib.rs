@@ -97,8 +97,10 @@ impl Socket for Connection {
     }
 }
 
-/// By the clock: remove what is left of streams that ended.
+/// By the clock: remove what is left of streams that ended, and the oldest recordings where there
+/// are too many.
 fn sweep(_: Job) -> Result<(), String> {
+    shelf::drop_recordings(settings::get().as_ref()?.recordings_bytes)?;
     live::sweep(&mut Host, now_ms())
 }
 

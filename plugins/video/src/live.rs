@@ -141,7 +141,9 @@ impl Live {
         }
         // A file has one initialisation, so other parameters begin another recording.
         if self.records {
-            let file = format!("{}.mp4", date(now_ms).replace([':', '.'], "-"));
+            // Several may begin at one time.
+            let time = date(now_ms).replace([':', '.'], "-");
+            let file = format!("{time}-{}.mp4", part.number);
             let begun = shelf.record(&self.name, &file);
             self.recording = begun.is_ok().then_some(file);
             if let Err(error) = begun {

@@ -23,8 +23,8 @@ struct Publisher {
 impl Publishers {
     /// Read lines of `app/name:key`. An error is about a line, and does not say its key.
     pub fn written(text: &str) -> Result<Self, String> {
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let publishers = lines.enumerate().map(|(at, line)| {
+        let lines = text.lines().map(str::trim).enumerate();
+        let publishers = lines.filter(|(_, line)| !line.is_empty()).map(|(at, line)| {
             Publisher::written(line).ok_or_else(|| {
                 format!("`publishers` has no `app/name:key` in line {}: write one", at + 1)
             })
@@ -86,8 +86,8 @@ mod tests {
     #[test]
     fn a_line_that_is_wrong_is_named_and_its_key_is_not() {
         for lines in ["live:secret", "live/show", "live/show:", "a b/show:secret", "/x:secret"] {
-            let error = Publishers::written(&format!("live/a:b\n{lines}")).unwrap_err();
-            assert!(error.contains("line 2") && !error.contains("secret"), "{error}");
+            let error = Publishers::written(&format!("live/a:b\n\n{lines}")).unwrap_err();
+            assert!(error.contains("line 3") && !error.contains("secret"), "{error}");
         }
         let publishers = Publishers::written("live/show:secret").unwrap();
         assert!(!format!("{publishers:?}").contains("secret"));

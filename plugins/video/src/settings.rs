@@ -20,6 +20,8 @@ pub struct Settings {
     pub segment_ms: i64,
     /// How many segments a playlist has.
     pub window: usize,
+    /// The bytes of recordings that are kept; the oldest go first.
+    pub recordings_bytes: u64,
 }
 
 /// The settings, or what is wrong with them; then nobody may publish or watch.
@@ -32,6 +34,7 @@ pub fn get() -> &'static Result<Settings, String> {
             config::list("record"),
             &text("segment-seconds"),
             &text("window"),
+            &text("recordings-gib"),
         )
     });
     &SETTINGS
@@ -45,6 +48,7 @@ impl Settings {
         record: Vec<String>,
         segment_seconds: &str,
         window: &str,
+        recordings_gib: &str,
     ) -> Result<Self, String> {
         if let Some(wrong) = apps.iter().find(|app| !is_plain(app)) {
             return Err(format!(
@@ -56,8 +60,11 @@ impl Settings {
         }
         let seconds = number(segment_seconds, 1, 10).ok_or("`segment-seconds` is from 1 to 10")?;
         let window = number(window, 3, 60).ok_or("`window` is from 3 to 60 segments")?;
+        let gib = number(recordings_gib, 1, 1000).ok_or("`recordings-gib` is from 1 to 1000")?;
         let publishers = Publishers::written(publishers)?;
-        Ok(Self { apps, publishers, record, segment_ms: seconds * 1000, window: window as usize })
+        let (segment_ms, window) = (seconds * 1000, window as usize);
+        let recordings_bytes = (gib as u64) << 30;
+        Ok(Self { apps, publishers, record, segment_ms, window, recordings_bytes })
     }
 }
 
@@ -74,7 +81,7 @@ mod tests {
     fn a_setting_that_cannot_be_meant_is_named() {
         let of = |apps: &[&str], record: &[&str], seconds, window| {
             let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-            Settings::of(list(apps), "live/show:key", list(record), seconds, window)
+            Settings::of(list(apps), "live/show:key", list(record), seconds, window, "15")
         };
         assert!(of(&["live"], &["live"], "2", "6").is_ok());
         for (settings, word) in [

@@ -2,7 +2,7 @@
 //! of the plugin knows the trait alone, so that tests keep streams in memory.
 
 use trellis_sdk::keyvalue::Store;
-use trellis_sdk::{blobs, keyvalue, metrics};
+use trellis_sdk::{blobs, keyvalue, log, metrics};
 
 use crate::names::Name;
 use crate::stream::Stream;
@@ -96,6 +96,15 @@ impl Shelf for Host {
         let append = blobs::append(RECORDINGS, &path(name, file), bytes);
         append.map(drop).map_err(|error| error.to_string())
     }
+}
+
+/// Remove the oldest recordings beyond so many bytes, which the segments of streams need.
+pub fn drop_recordings(most: u64) -> Kept {
+    for entry in blobs::surplus(RECORDINGS, most).map_err(|error| error.to_string())? {
+        blobs::delete(RECORDINGS, &entry.key).map_err(|error| error.to_string())?;
+        log::info(format_args!("the recording {} is dropped: there are too many", entry.key));
+    }
+    Ok(())
 }
 
 /// The key of a file in its container.

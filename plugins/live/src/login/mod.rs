@@ -1,15 +1,19 @@
 //! Who may see the events: names and passwords, sessions as signed cookies, and a limit to guesses.
 
 mod session;
-mod tries;
 mod users;
 
 pub use session::{COOKIE, Session};
-pub use tries::{Denied, attempt};
 pub use users::{User, Users};
+
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use trellis_sdk::tries::Tries;
+
+/// How often an address may guess: that is 7,200 times a day.
+pub const TRIES: Tries = Tries::new(5, Duration::from_secs(60));
 
 /// HMAC-SHA256 of several parts, none of which can run into the next.
 fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A frame has about so many bytes, unless one piece has more: a quarter of a second of 128 kbit/s.
-const BYTES: usize = 4096;
+/// A frame has at most so many bytes, unless one piece has more: a third of a second of 128 kbit/s.
+const BYTES: usize = 5120;
 /// A frame lasts about so long at most, so that what is heard is not much older than what was said.
-const LASTS: Duration = Duration::from_millis(250);
+const LASTS: Duration = Duration::from_millis(300);
 
 /// Whole pieces of sound, or the headers of a logical stream of Ogg.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,6 +11,8 @@ const LEFT: Duration = Duration::from_millis(500);
 const AHEAD: Duration = Duration::from_millis(1000);
 /// After a pause so much is made up for: a player has it in its buffer, and who comes gets it first.
 const MADE_UP: Duration = Duration::from_secs(4);
+/// Nobody is that far ahead: the clock was set back.
+const FAR: Duration = Duration::from_secs(60);
 /// A run sends no more bytes than this, whatever a track says of its length.
 const MOST: usize = 1 << 20;
 /// So much of a track is read at a time: enough for the largest piece.
@@ -74,7 +76,12 @@ impl Playing {
 impl Deck {
     /// Whether there is enough sound for now.
     pub fn is_ahead(&self, now_ms: u64) -> bool {
-        self.due_ns > nanos(now_ms) + as_nanos(LEFT)
+        self.due_ns > nanos(now_ms) + as_nanos(LEFT) && !self.is_lost(now_ms)
+    }
+
+    /// Whether it is further ahead than it can be.
+    fn is_lost(&self, now_ms: u64) -> bool {
+        self.due_ns > nanos(now_ms) + as_nanos(FAR)
     }
 
     /// Whether listeners hear it.
@@ -108,6 +115,9 @@ impl Deck {
 
     /// What is due until a moment from now. After an error it is what came before.
     pub fn play(&mut self, now_ms: u64, tracks: &mut dyn Crate) -> (Vec<Due>, Result<(), String>) {
+        if self.is_lost(now_ms) {
+            self.due_ns = nanos(now_ms);
+        }
         self.due_ns = self.due_ns.max(nanos(now_ms).saturating_sub(as_nanos(MADE_UP)));
         let until_ns = nanos(now_ms) + as_nanos(AHEAD);
         let mut run = Run {

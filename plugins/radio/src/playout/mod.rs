@@ -20,7 +20,7 @@ use crate::mount::{self, Mount, Record};
 use crate::program::{self, Show};
 use crate::settings::{self, Settings};
 use crate::store::{self, Store};
-use crate::{air, now, track};
+use crate::{air, now, recording, track};
 pub use deck::Deck;
 use deck::{Crate, Due, Playing};
 
@@ -34,9 +34,12 @@ impl Deck {
     }
 }
 
-/// The job.
-pub fn run(_: Job) -> Result<(), String> {
+/// The jobs: to play, and now and then to make room for recordings.
+pub fn run(job: Job) -> Result<(), String> {
     let settings = settings::get().as_ref()?;
+    if job.name == "tidy" {
+        return recording::drop_oldest(settings.recordings_bytes);
+    }
     let shows = program::shows().map_err(|error| error.to_string())?;
     let mut failed = None;
     for mount in mount::all().map_err(|error| error.to_string())? {

@@ -67,14 +67,10 @@ fn who<'a>(head: &Head, settings: &'a Settings, ip: &str) -> Result<&'a Dj, Answ
     let Some(credentials) = head.field("authorization").and_then(Credentials::read) else {
         return Err(unknown());
     };
-    if !tries::are_left(ip) {
-        return Err(Answer::new(
-            429,
-            "too many wrong passwords came from your address: wait a minute",
-        ));
-    }
-    settings.djs.find(&credentials).ok_or_else(|| {
-        tries::wrong(ip);
+    let found = tries::attempt(ip, || settings.djs.find(&credentials)).map_err(|_| {
+        Answer::new(429, "too many wrong passwords came from your address: wait a minute")
+    })?;
+    found.ok_or_else(|| {
         log::warn(format_args!("a source from {ip} has a wrong name or password"));
         unknown()
     })

@@ -58,7 +58,8 @@ impl Feed {
     /// Take what came. What is complete goes to `out`, also where it ends.
     pub fn push(&mut self, bytes: &[u8], now_ms: u64, out: &mut Vec<Heard>) -> Result<(), End> {
         let passed = Duration::from_millis(now_ms.saturating_sub(self.until_ms));
-        self.until_ms = now_ms.max(self.until_ms);
+        // Also where the clock was set back: it counts from there.
+        self.until_ms = now_ms;
         self.ahead = self.ahead.saturating_sub(passed);
         let (mut frames, mut unfit) = (Vec::new(), None);
         let Self { body, framer, packer, headers, ahead, .. } = self;
@@ -143,7 +144,7 @@ mod tests {
     #[test]
     fn what_is_whole_is_heard_before_the_end() {
         for (mut feed, sent, end) in [
-            (feed(Format::Mp3, Body::Long(10 * 417)), mp3(20), End::Over),
+            (feed(Format::Mp3, Body::Long(12 * 417)), mp3(20), End::Over),
             (
                 feed(Format::Ogg, Body::Open),
                 [opus(1, "x", 3), b"OggS\0x".repeat(20_000)].concat(),

@@ -146,7 +146,11 @@ impl Session {
 
     /// It has ended.
     pub fn end(mut self, reason: &str, now_ms: u64) {
-        self.release(now_ms);
+        match self.is_on_air(now_ms) {
+            true => self.release(now_ms),
+            // Something else plays by now: what is left is for the recording alone.
+            false => self.held = Some(Held { frames: Vec::new(), until_ms: u64::MAX }),
+        }
         if let Some(frame) = self.feed.flush() {
             self.emit(frame);
         }
@@ -158,6 +162,14 @@ impl Session {
             let shortest = if is_last { settings.shortest_recording } else { Default::default() };
             recorder.finish(shortest);
         }
+    }
+
+    /// Whether listeners hear it, as far as anybody knows.
+    fn is_on_air(&self, now_ms: u64) -> bool {
+        let silence = settings::get().as_ref().map_or(u64::MAX, |settings| ms(settings.silence));
+        let is_mine = Live::of(&self.mount)
+            .map(|live| live.is_some_and(|live| live.is(self.connection, self.since_ms)));
+        now_ms.saturating_sub(self.heard_ms) <= silence && is_mine.unwrap_or(true)
     }
 
     /// Tell the store that it is there; whether it may go on.
@@ -182,6 +194,9 @@ impl Session {
             self.mount.change(self.format, |record| record.codec = record.codec.or(Some(codec)));
         if let Err(error) = known {
             log::warn(error);
+        }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.carries(codec);
         }
         let song = tags.line();
         if song.is_empty() {

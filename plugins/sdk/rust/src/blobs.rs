@@ -91,6 +91,26 @@ pub fn all(container: &str, prefix: &str) -> impl Iterator<Item = Result<Entry, 
     })
 }
 
+/// The blobs of a container beyond the newest ones that have at most so many bytes together: what
+/// to delete, so that a container that only grows keeps within bounds. The newest is never among
+/// them.
+pub fn surplus(container: &str, most: u64) -> Result<Vec<Entry>, Error> {
+    let entries = all(container, "").collect::<Result<Vec<_>, _>>()?;
+    Ok(beyond(entries, most))
+}
+
+fn beyond(mut entries: Vec<Entry>, most: u64) -> Vec<Entry> {
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.info.modified_ms));
+    let newest = 1.min(entries.len());
+    let mut bytes = entries[..newest].iter().map(|entry| entry.info.size).sum::<u64>();
+    let mut older = entries.split_off(newest);
+    older.retain(|entry| {
+        bytes = bytes.saturating_add(entry.info.size);
+        bytes > most
+    });
+    older
+}
+
 /// Remove a blob; a missing one is fine.
 pub fn delete(container: &str, key: &str) -> Result<(), Error> {
     wit::delete(container, key)
@@ -100,4 +120,24 @@ pub fn delete(container: &str, key: &str) -> Result<(), Error> {
 /// nothing.
 pub fn copy(from: (&str, &str), to: (&str, &str)) -> Result<Option<Info>, Error> {
     wit::copy(from.0, from.1, to.0, to.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_are_beyond_what_is_kept_and_the_newest_never() {
+        let entry = |key: &str, size, modified_ms| Entry {
+            key: key.to_owned(),
+            info: Info { size, modified_ms, etag: String::new(), content_type: None },
+        };
+        let entries = || vec![entry("old", 5, 1), entry("new", 20, 3), entry("mid", 5, 2)];
+        let keys =
+            |most| beyond(entries(), most).into_iter().map(|entry| entry.key).collect::<Vec<_>>();
+        assert_eq!(keys(30), Vec::<String>::new());
+        assert_eq!(keys(25), ["old"]);
+        assert_eq!(keys(1), ["mid", "old"]);
+        assert!(beyond(Vec::new(), 1).is_empty());
+    }
 }

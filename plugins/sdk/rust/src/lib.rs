@@ -43,6 +43,7 @@ pub mod presence;
 pub mod producer;
 pub mod socket;
 pub mod sql;
+pub mod tries;
 mod wire;
 
 pub use wire::Malformed;

@@ -9,7 +9,7 @@ const NOW: u64 = 1_800_000_000_000;
 
 fn settings() -> Settings {
     let apps = ["live", "vj"].map(str::to_owned).to_vec();
-    Settings::of(apps, "live/*:key", vec!["live".to_owned()], "2", "3").unwrap()
+    Settings::of(apps, "live/*:key", vec!["live".to_owned()], "2", "3", "15").unwrap()
 }
 
 fn name() -> Name {
@@ -65,7 +65,7 @@ fn a_recording_is_all_of_a_part_in_one_file() {
             .iter()
             .flat_map(|file| shelf.files[&format!("live/show/{file}")].clone())
             .collect();
-    assert_eq!(shelf.recordings["live/show/2027-01-15T08-00-02-000Z.mp4"], pieces);
+    assert_eq!(shelf.recordings["live/show/2027-01-15T08-00-02-000Z-1.mp4"], pieces);
     // Not in an application that is not recorded.
     let mut live =
         Live::begin(&mut shelf, &settings(), Name::new("vj", "show").unwrap(), NOW).unwrap();

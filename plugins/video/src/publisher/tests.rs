@@ -27,7 +27,7 @@ impl Server {
         let keys = "live/show:good+key\nhls/*:k%20";
         Self {
             shelf: Memory::default(),
-            settings: Settings::of(apps, keys, Vec::new(), "2", "6").unwrap(),
+            settings: Settings::of(apps, keys, Vec::new(), "2", "6", "15").unwrap(),
             entry: Cell::new(None),
             now_ms: NOW,
             publisher: Publisher::new("192.0.2.1".to_owned(), NOW).0,
