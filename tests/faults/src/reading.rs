@@ -30,7 +30,7 @@ pub async fn everything(stage: &Stage, house: &mut House) -> Result<Result<There
     let passed_on = until(async || match left(house).await {
         Ok(Some(0)) => Ok(()),
         Ok(Some(left)) => Err(format!("{left} records of `raw` are left")),
-        Ok(None) => Err("nobody reads `raw`".to_owned()),
+        Ok(None) => Err("not all of `raw` is read".to_owned()),
         Err(error) => Err(error.to_string()),
     });
     if let Err(violation) = passed_on.await {
@@ -54,14 +54,19 @@ pub async fn everything(stage: &Stage, house: &mut House) -> Result<Result<There
     Ok(Ok(There { raw, events, counted }))
 }
 
-/// How many records the enricher has not finished; `None` while it reads nothing, since a group that
-/// has not joined yet shows no lag.
+/// How many records the enricher has not finished; `None` while it does not read all partitions,
+/// since one that the group has not taken over yet shows no lag.
 async fn left(house: &House) -> Result<Option<u64>> {
+    let topics = house.admin("/api/topics").await?;
+    let topics = topics.as_array().context("the topics are a list")?;
+    let raw = topics.iter().find(|topic| topic["name"] == "raw");
+    let partitions = raw.and_then(|raw| raw["partitions"].as_u64());
+    let partitions = partitions.context("there is no topic `raw`")?;
     let lags = house.admin("/api/lag").await?;
     let lags = lags.as_array().context("the lag is a list")?.iter();
     let of_raw = lags.filter(|lag| lag["group"] == "enricher" && lag["topic"] == "raw");
     let left: Option<Vec<u64>> = of_raw.map(|lag| lag["lag"].as_u64()).collect();
-    Ok(left.filter(|left| !left.is_empty()).map(|left| left.iter().sum()))
+    Ok(left.filter(|left| left.len() as u64 == partitions).map(|left| left.iter().sum()))
 }
 
 /// What the counters answer, by kind.
