@@ -9,8 +9,8 @@ use super::{
     super::{Effect, End, Hub},
     CONTROL, Shared,
     entry::{Entry, Person},
-    follow::now_ms,
 };
+use crate::quantity::now_ms;
 
 /// What the connections of a host are told that was taken for gone and is not.
 const TAKEN_FOR_GONE: &str = "other hosts took this one for gone; come again";

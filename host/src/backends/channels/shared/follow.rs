@@ -4,7 +4,7 @@
 
 use std::{
     sync::{Arc, Weak},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use metrics::{counter, gauge};
@@ -16,7 +16,10 @@ use super::{
     entry::{Entry, split},
     seen::Seen,
 };
-use crate::backends::log::{Batch, Limit, Log, Partition, Result};
+use crate::{
+    backends::log::{Batch, Limit, Log, Partition, Result},
+    quantity::now_ms,
+};
 
 /// What is read at once.
 const LIMIT: Limit = Limit { records: 1000, bytes: 1 << 20, wait: Duration::from_secs(5) };
@@ -161,10 +164,4 @@ impl Follower {
             (Err(_), false) => None,
         }
     }
-}
-
-/// What this host's clock says, in milliseconds since 1970.
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -44,7 +44,10 @@ pub use outbox::Full;
 
 use self::{entry::Entry, follow::Follower, outbox::Outbox, peers::Peers};
 use super::{Channel, Effect, Frame, Hub, Options, Settings};
-use crate::backends::log::{Error, Log, TopicSettings, route};
+use crate::{
+    backends::log::{Error, Log, TopicSettings, route},
+    quantity::now_ms,
+};
 
 /// Where the upper part of a connection's number begins, which names its node.
 pub const NODE_SHIFT: u32 = 40;
@@ -366,7 +369,7 @@ pub async fn run(shared: Arc<Shared>, hub: Weak<Hub>, log: Arc<dyn Log>) {
     loop {
         tokio::select! {
             _ = beat.tick() => {
-                shared.say(CONTROL, &Entry::Beat { sent_ms: follow::now_ms() });
+                shared.say(CONTROL, &Entry::Beat { sent_ms: now_ms() });
                 shared.look_for_touch();
             }
             _ = tick.tick() => {
