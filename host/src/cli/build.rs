@@ -20,11 +20,15 @@ use serde::Serialize;
 use super::{Hinted, output::Output};
 use crate::manifest::{self, section};
 
-mod cargo;
+pub(super) mod languages;
 mod progress;
+mod project;
 pub(super) mod source;
+mod toolchain;
+mod world;
 
 pub(super) use progress::Progress;
+pub(super) use project::Project;
 use source::Source;
 
 /// Build plugins: one file each, with its manifest inside
@@ -92,14 +96,16 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<()> {
 pub(super) fn build(source: &Source, out: &Path, progress: &Progress) -> anyhow::Result<Built> {
     let start = Instant::now();
     let manifest = manifest::read_file(&source.manifest())?;
-    let component = match source.cargo_manifest() {
-        Some(cargo_manifest) => cargo::build(&cargo_manifest, &manifest.name, progress)?,
-        None => source.component()?,
+    let component = match languages::of(&source.0) {
+        Some(language) => {
+            let project = Project { folder: &source.0, manifest: &manifest };
+            (language.equip)(&project)?;
+            (language.compile)(&project, progress)?
+        }
+        None => read(&source.component()?)?,
     };
-    let bytes =
-        fs::read(&component).with_context(|| format!("cannot read `{}`", component.display()))?;
-    let whole = section::embed(&bytes, &manifest)
-        .with_context(|| format!("`{}` cannot carry a manifest", component.display()))?;
+    let whole = section::embed(&component, &manifest)
+        .with_context(|| format!("`{}` cannot carry a manifest", source.0.display()))?;
     let file = out.join(format!("{}.wasm", manifest.name));
     let changed = fs::read(&file).ok().as_deref() != Some(&whole);
     if changed {
@@ -107,6 +113,10 @@ pub(super) fn build(source: &Source, out: &Path, progress: &Progress) -> anyhow:
     }
     progress.done(&manifest.name, whole.len(), start.elapsed());
     Ok(Built { name: manifest.name, file, size: whole.len(), changed })
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))
 }
 
 /// Write a file that others see whole or not at all.

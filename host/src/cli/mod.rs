@@ -13,6 +13,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
+mod assets;
 mod build;
 mod check;
 mod client;

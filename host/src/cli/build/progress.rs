@@ -34,6 +34,12 @@ impl Progress {
         }
     }
 
+    /// Something that is worth a line of its own, since it takes long and happens once.
+    pub(super) fn note(&self, what: &str) {
+        self.clear();
+        eprintln!("{}", self.style.dim(what));
+    }
+
     /// A plugin is there.
     pub(super) fn done(&self, name: &str, size: usize, took: Duration) {
         self.clear();

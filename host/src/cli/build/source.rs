@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context;
 
+use super::languages;
 use crate::cli::Hinted;
 
 /// How deep below a folder plugins are looked for.
@@ -50,11 +51,6 @@ impl Source {
         self.0.join("plugin.toml")
     }
 
-    /// Its package, if cargo builds it.
-    pub(in crate::cli) fn cargo_manifest(&self) -> Option<PathBuf> {
-        Some(self.0.join("Cargo.toml")).filter(|path| path.is_file())
-    }
-
     /// The one component in it, for plugins that something else builds.
     pub(in crate::cli) fn component(&self) -> anyhow::Result<PathBuf> {
         let mut found = Vec::new();
@@ -68,7 +64,10 @@ impl Source {
             1 => Ok(found.remove(0)),
             0 => {
                 let message = format!("`{}` has nothing to build", self.0.display());
-                Err(Hinted::new(message, "put a `Cargo.toml` or a component `*.wasm` there").into())
+                let entries: Vec<_> =
+                    languages::ALL.iter().map(|language| language.entry).collect();
+                let hint = format!("put `{}` or a component `*.wasm` there", entries.join("`, `"));
+                Err(Hinted::new(message, hint).into())
             }
             count => {
                 let message = format!("`{}` has {count} components", self.0.display());

@@ -8,12 +8,12 @@
 pub mod imports {
     wit_bindgen::generate!({
         path: [
-            "../../../wit/kafka",
-            "../../../wit/storage",
-            "../../../wit/plugin",
-            "../../../wit/deps/keyvalue-draft2",
-            "../../../wit/deps/config",
-            "../../../wit/deps/logging",
+            "wit/kafka",
+            "wit/storage",
+            "wit/plugin",
+            "wit/deps/keyvalue-draft2",
+            "wit/deps/config",
+            "wit/deps/logging",
         ],
         inline: "
             package trellis:sdk-imports;
@@ -39,7 +39,7 @@ pub mod imports {
 /// Being asked over HTTP.
 pub mod http {
     wit_bindgen::generate!({
-        path: "../../../wit/http",
+        path: "wit/http",
         inline: "
             package trellis:sdk-http;
             world http {
@@ -56,7 +56,7 @@ pub mod http {
 /// Being run by a topic.
 pub mod consumer {
     wit_bindgen::generate!({
-        path: "../../../wit/kafka",
+        path: "wit/kafka",
         inline: "
             package trellis:sdk-consumer;
             world consumer {
@@ -73,7 +73,7 @@ pub mod consumer {
 /// Hooks around a generation.
 pub mod lifecycle {
     wit_bindgen::generate!({
-        path: "../../../wit/plugin",
+        path: "wit/plugin",
         inline: "
             package trellis:sdk-lifecycle;
             world lifecycle {
@@ -90,7 +90,7 @@ pub mod lifecycle {
 /// Channels, and being asked about connections: one world, because both speak of frames.
 pub mod streaming {
     wit_bindgen::generate!({
-        path: "../../../wit/streaming",
+        path: "wit/streaming",
         inline: "
             package trellis:sdk-streaming;
             world streaming {
@@ -110,7 +110,7 @@ pub mod streaming {
 /// Being handed the bytes of TCP connections.
 pub mod socket {
     wit_bindgen::generate!({
-        path: "../../../wit/streaming",
+        path: "wit/streaming",
         inline: "
             package trellis:sdk-socket;
             world socket {
@@ -127,7 +127,7 @@ pub mod socket {
 /// Being run by the clock.
 pub mod jobs {
     wit_bindgen::generate!({
-        path: "../../../wit/jobs",
+        path: "wit/jobs",
         inline: "
             package trellis:sdk-jobs;
             world jobs {

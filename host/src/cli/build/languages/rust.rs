@@ -1,7 +1,11 @@
 //! Plugins in Rust: cargo, with what it prints as one line of progress, and all of it when it
 //! fails.
+//!
+//! A project outside of the library's own workspace names it by the path `.trellis/sdk/rust`, and
+//! gets it there, with the contracts it reads.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{ChildStderr, Command, Stdio},
@@ -9,16 +13,58 @@ use std::{
 };
 
 use anyhow::Context;
+use toml::{Table, Value};
 
-use super::Progress;
-use crate::cli::Hinted;
+use super::{Language, Progress, Project};
+use crate::cli::{Hinted, assets, build::read};
 
 /// What plugins are compiled for.
 const TARGET: &str = "wasm32-wasip2";
 
-/// Build a package; answers where its component is.
-pub(super) fn build(manifest: &Path, name: &str, progress: &Progress) -> anyhow::Result<PathBuf> {
-    let folder = manifest.parent().unwrap_or(Path::new("."));
+pub(super) const RUST: Language = Language { name: "rust", entry: "Cargo.toml", equip, compile };
+
+/// The path by which a project says that it wants the library from here.
+const LIBRARY: &str = ".trellis/sdk/rust";
+
+/// Give the library to those that want it.
+fn equip(project: &Project) -> anyhow::Result<()> {
+    let package = project.folder.join("Cargo.toml");
+    let package = fs::read_to_string(&package)
+        .with_context(|| format!("cannot read `{}`", package.display()))?;
+    if !package.contains(LIBRARY) {
+        return Ok(());
+    }
+    let manifest = standing_alone(assets::text("plugins/sdk/rust/Cargo.toml"))?;
+    let under = |folder: &'static str| move |(path, bytes)| (Path::new(folder).join(path), bytes);
+    let library = assets::below("plugins/sdk/rust").filter(|(path, _)| *path != "Cargo.toml");
+    let files = library
+        .map(under("sdk/rust"))
+        .chain(assets::below("wit").map(under("sdk/rust/wit")))
+        .chain([(PathBuf::from("sdk/rust/Cargo.toml"), manifest.as_bytes())]);
+    assets::lay_out(&project.generated(), files)
+        .with_context(|| format!("cannot write `{}`", project.generated().display()))
+}
+
+/// The manifest of a package with what it takes from its workspace put in.
+fn standing_alone(package: &str) -> anyhow::Result<String> {
+    let mut manifest: Table = toml::from_str(package)?;
+    let workspace: Table = toml::from_str(assets::text("Cargo.toml"))?;
+    let shared = workspace.get("workspace").and_then(|it| it.get("package"));
+    if let Some(package) = manifest.get_mut("package").and_then(Value::as_table_mut) {
+        for (key, value) in package.iter_mut().filter(|(_, value)| value.get("workspace").is_some())
+        {
+            if let Some(shared) = shared.and_then(|shared| shared.get(key)) {
+                *value = shared.clone();
+            }
+        }
+    }
+    manifest.remove("lints");
+    Ok(toml::to_string(&manifest)?)
+}
+
+/// Build a package; its component is the answer.
+fn compile(project: &Project, progress: &Progress) -> anyhow::Result<Vec<u8>> {
+    let (folder, name) = (project.folder, &project.manifest.name);
     ensure_target(folder, progress)?;
     progress.doing(&format!("building {name}"));
     let colour = if progress.colour() { "always" } else { "never" };
@@ -44,10 +90,11 @@ pub(super) fn build(manifest: &Path, name: &str, progress: &Progress) -> anyhow:
     if !status.success() {
         anyhow::bail!("`{name}` does not build\n{}", messages.trim_end());
     }
-    artifact.ok_or_else(|| {
-        let message = format!("cargo made no component of `{}`", manifest.display());
-        Hinted::new(message, "add `[lib]` with `crate-type = [\"cdylib\"]`").into()
-    })
+    let artifact = artifact.ok_or_else(|| {
+        let message = format!("cargo made no component of `{}`", folder.display());
+        Hinted::new(message, "add `[lib]` with `crate-type = [\"cdylib\"]`")
+    })?;
+    read(&artifact)
 }
 
 /// Show each step as it comes, and keep everything else for the case of a failure.

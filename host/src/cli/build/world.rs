@@ -1,0 +1,110 @@
+//! The world that a plugin is built against: what its manifest says, in WIT.
+//!
+//! Rust's library works out from the code what a component imports and exports. The other
+//! languages' tools want to be told before: a `[http]` table is an export of the HTTP handler, a
+//! `[needs.sql]` the import of `sql`, and so on.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::{cli::assets, manifest::Manifest};
+
+/// The package and the name of the world.
+pub(super) const PACKAGE: &str = "trellis:generated";
+/// The name of the world.
+pub(super) const WORLD: &str = "plugin";
+
+/// The text of a plugin's world, with its package.
+pub(super) fn text(manifest: &Manifest) -> String {
+    let lines = |verb: &str, interfaces: Vec<&str>| {
+        let line = |interface| format!("    {verb} {interface};\n");
+        interfaces.into_iter().map(line).collect::<String>()
+    };
+    let (imports, exports) = (imports(manifest), exports(manifest));
+    format!(
+        "package {PACKAGE};\n\nworld {WORLD} {{\n{}{}}}\n",
+        lines("import", imports),
+        lines("export", exports)
+    )
+}
+
+/// What runs it.
+fn exports(manifest: &Manifest) -> Vec<&'static str> {
+    let all = [
+        (manifest.http.is_some(), "trellis:http/packed-handler@0.1.0"),
+        (!manifest.consume.is_empty(), "trellis:kafka/packed-consumer@0.1.0"),
+        (manifest.connect.is_some(), "trellis:streaming/connection-handler@0.1.0"),
+        (!manifest.listen.is_empty(), "trellis:streaming/socket-handler@0.1.0"),
+        (!manifest.schedule.is_empty(), "trellis:jobs/job-handler@0.1.0"),
+    ];
+    all.into_iter().filter_map(|(wanted, interface)| wanted.then_some(interface)).collect()
+}
+
+/// What it may use: what is free, and what it needs.
+fn imports(manifest: &Manifest) -> Vec<&'static str> {
+    let needs = &manifest.needs;
+    let all = [
+        (true, "wasi:logging/logging@0.1.0-draft"),
+        (true, "wasi:config/store@0.2.0-rc.1"),
+        (true, "trellis:plugin/metrics@0.1.0"),
+        (needs.geoip.is_some(), "trellis:plugin/geoip@0.1.0"),
+        (needs.produce.is_some(), "trellis:kafka/packed-producer@0.1.0"),
+        (needs.sql.is_some(), "trellis:storage/sql@0.1.0"),
+        (needs.cache.is_some(), "trellis:storage/cache@0.1.0"),
+        (needs.blobs.is_some(), "trellis:storage/blobs@0.1.0"),
+        (needs.keyvalue.is_some(), "wasi:keyvalue/store@0.2.0-draft2"),
+        (needs.keyvalue.is_some(), "wasi:keyvalue/atomics@0.2.0-draft2"),
+        (needs.keyvalue.is_some(), "wasi:keyvalue/batch@0.2.0-draft2"),
+        (needs.channels.is_some(), "trellis:streaming/channels@0.1.0"),
+        (needs.channels.is_some(), "trellis:streaming/presence@0.1.0"),
+        (needs.channels.is_some(), "trellis:streaming/mailboxes@0.1.0"),
+        (needs.http.is_some(), "trellis:http/client@0.1.0"),
+    ];
+    all.into_iter().filter_map(|(wanted, interface)| wanted.then_some(interface)).collect()
+}
+
+/// Write the world as a folder that every WIT tool reads: the world, and the packages it names
+/// below `deps`.
+pub(super) fn write(manifest: &Manifest, folder: &Path) -> anyhow::Result<()> {
+    let world = text(manifest);
+    let packages = packages().map(|(path, bytes)| (Path::new("deps").join(path), bytes));
+    let files = packages.chain([(PathBuf::from("plugin.wit"), world.as_bytes())]);
+    assets::lay_out(folder, files)
+        .with_context(|| format!("cannot write the world to `{}`", folder.display()))
+}
+
+/// The files of all packages, each in a folder of its own.
+fn packages() -> impl Iterator<Item = (&'static str, &'static [u8])> {
+    // Two drafts of one package have one name, and a tool takes only one of them.
+    let wanted = |path: &str| !path.starts_with("deps/keyvalue-draft/");
+    let flat = |path: &'static str| path.strip_prefix("deps/").unwrap_or(path);
+    let files = assets::below("wit").filter(move |(path, _)| wanted(path));
+    files.map(move |(path, bytes)| (flat(path), bytes))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn manifest(text: &str) -> Manifest {
+        crate::manifest::read(&format!("name = \"it\"\n{text}"), "plugin.toml").unwrap()
+    }
+
+    #[test]
+    fn a_world_exports_what_runs_the_plugin_and_imports_what_it_needs() {
+        let text = text(&manifest(
+            "[http]\nroutes = [\"/it\"]\n[[consume]]\ntopics = [\"raw\"]\n[needs.sql]\n",
+        ));
+        for line in [
+            "export trellis:http/packed-handler@0.1.0;",
+            "export trellis:kafka/packed-consumer@0.1.0;",
+            "import trellis:storage/sql@0.1.0;",
+            "import wasi:logging/logging@0.1.0-draft;",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+        assert!(!text.contains("keyvalue") && !text.contains("streaming"), "{text}");
+    }
+}
