@@ -1,4 +1,5 @@
-//! `http`: calling other hosts, `wasi:http` 0.2 (`outgoing-handler`) and 0.3 (`client`).
+//! `http`: calling other hosts, `wasi:http` 0.2 (`outgoing-handler`) and 0.3 (`client`), and
+//! `trellis:http/client` for guests without streams.
 //!
 //! A component may always import these; what it may reach is another matter. A request goes out
 //! when its host is on the plugin's allow-list, and when the address that the host turns out to
@@ -37,6 +38,7 @@ mod body;
 mod client;
 mod fields;
 mod guard;
+mod host;
 mod hosts;
 #[cfg(test)]
 mod tests;
@@ -174,6 +176,7 @@ impl Capability for Http {
         "wasi:http/outgoing-handler@0.2.12",
         "wasi:http/types@0.3.0",
         "wasi:http/client@0.3.0",
+        host::INTERFACE,
     ];
     const NEEDS_GRANT: bool = false;
     type Settings = Settings;
@@ -187,6 +190,7 @@ impl Capability for Http {
 
     fn link(linker: &mut Linker<State>, engine: Dialect) -> wasmtime::Result<()> {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+        host::link(linker)?;
         match engine {
             Dialect::Plain => Ok(()),
             Dialect::Concurrent => wasmtime_wasi_http::p3::add_to_linker(linker),
@@ -253,22 +257,30 @@ impl WasiHttpHooks for Instance {
         options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Answer> + Send> {
-        let prepared = match &self.prepared {
-            None => Err(Error::HttpRequestDenied),
-            Some(prepared) => prepared.check(&request).map(|()| prepared.clone()),
-        };
-        let (deadline, trace) = (self.deadline, self.trace.clone());
+        let (prepared, deadline) = (self.prepared.clone(), self.deadline);
+        let trace = self.trace.clone();
         Box::new(async move {
-            let prepared = prepared?;
-            let mut request = request;
-            let mut span = trace.and_then(|of| traced::begin(&of, &prepared.plugin, &mut request));
-            let answer = prepared.send(request, options, deadline).await;
-            if let Some(span) = &mut span {
-                traced::describe(span, &answer);
-            }
-            answer
+            let prepared = prepared.ok_or(Error::HttpRequestDenied)?;
+            exchange(prepared, request, options, deadline, trace).await
         })
     }
+}
+
+/// Send a request if it may go out, in a span of its own where the call is traced.
+async fn exchange(
+    prepared: Arc<Prepared>,
+    mut request: http::Request<WasiBody>,
+    options: Option<RequestOptions>,
+    deadline: Instant,
+    trace: Option<Trace>,
+) -> Answer {
+    prepared.check(&request)?;
+    let mut span = trace.and_then(|of| traced::begin(&of, &prepared.plugin, &mut request));
+    let answer = prepared.send(request, options, deadline).await;
+    if let Some(span) = &mut span {
+        traced::describe(span, &answer);
+    }
+    answer
 }
 
 impl Prepared {

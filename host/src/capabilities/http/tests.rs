@@ -14,7 +14,7 @@ type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;
 
 /// A server of its own for each test: `/echo` answers the body, `/late` a head and then nothing,
 /// `/never` nothing at all.
-async fn serve() -> SocketAddr {
+pub async fn serve() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -60,7 +60,7 @@ fn lookup() -> Lookup {
     })
 }
 
-async fn instance(settings: Settings, grant: Grant) -> Instance {
+pub async fn instance(settings: Settings, grant: Grant) -> Instance {
     let http = Http::with_lookup(settings, lookup());
     let plugin = Plugin { name: "caller".into(), generation: 1, config: Default::default() };
     let prepared = Arc::new(http.prepare(&plugin, &grant).await.unwrap());
@@ -68,7 +68,7 @@ async fn instance(settings: Settings, grant: Grant) -> Instance {
     Instance { deadline, ..Http::instance(&prepared) }
 }
 
-fn everywhere(private: bool) -> Grant {
+pub fn everywhere(private: bool) -> Grant {
     Grant { hosts: vec!["*:*".parse().unwrap()], private }
 }
 

@@ -8,6 +8,7 @@
 pub mod imports {
     wit_bindgen::generate!({
         path: [
+            "wit/http",
             "wit/kafka",
             "wit/storage",
             "wit/plugin",
@@ -18,6 +19,7 @@ pub mod imports {
         inline: "
             package trellis:sdk-imports;
             world imports {
+                import trellis:http/client@0.1.0;
                 import trellis:kafka/packed-producer@0.1.0;
                 import trellis:storage/sql@0.1.0;
                 import trellis:storage/cache@0.1.0;

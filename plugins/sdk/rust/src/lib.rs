@@ -28,6 +28,7 @@ pub mod bindings;
 pub mod blobs;
 pub mod cache;
 pub mod channels;
+pub mod client;
 pub mod config;
 pub mod connection;
 pub mod consumer;
