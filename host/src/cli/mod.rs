@@ -1,6 +1,6 @@
 //! The commands: one file each, with its arguments and what it does.
 //!
-//! `serve`, `dev`, `build` and `check` do their work in this process; `plugins`, `rollback`,
+//! `new`, `serve`, `dev`, `build` and `check` do their work in this process; `plugins`, `rollback`,
 //! `split`, `reload`, `nodes`, `logs` and `topics` ask a running host through its admin API. What
 //! people read goes to standard output,
 //! as text or with `--json` as JSON; errors and progress go to standard error.
@@ -20,6 +20,7 @@ mod client;
 mod dev;
 mod error;
 mod logs;
+mod new;
 mod nodes;
 mod output;
 mod plugins;
@@ -46,6 +47,7 @@ pub struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
+  trellis new greeter --lang python      the project of a plugin
   trellis dev                            build what is below `plugins`, serve it, watch
   trellis serve --plugins /srv/plugins   serve components and follow their directory
   trellis build plugins --out out        every plugin below `plugins`
@@ -87,6 +89,7 @@ struct Running {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::Arguments),
     Dev(dev::Arguments),
     Serve(serve::Arguments),
     Build(build::Arguments),
@@ -105,6 +108,7 @@ enum Command {
 pub fn run(arguments: Arguments) -> ExitCode {
     let output = Output::new(arguments.global.color, arguments.global.json);
     let outcome = match arguments.command {
+        Command::New(arguments) => new::run(arguments, &output),
         Command::Dev(arguments) => dev::run(arguments, &output),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Build(arguments) => build::run(arguments, &output),
