@@ -243,7 +243,7 @@ impl Space {
         let shared = |channel| self.shared.as_ref().filter(|_| rules.of(channel).shared);
         match effect {
             Effect::Publish(channel, _) => match shared(channel) {
-                Some(shared) => shared.has_room().await,
+                Some(shared) => shared.has_room(&self.plugin, channel).await,
                 None => {
                     if let Some(channel) = self.channels.get(channel) {
                         channel.settled().await;

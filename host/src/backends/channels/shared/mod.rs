@@ -100,7 +100,12 @@ impl Shared {
         let patience = u32::try_from(patience).unwrap_or(u32::MAX).max(2);
         Self {
             node,
-            outbox: Outbox::new(node, Arc::clone(&topic), settings.queue_bytes.as_usize()),
+            outbox: Outbox::new(
+                node,
+                Arc::clone(&topic),
+                partitions,
+                settings.queue_bytes.as_usize(),
+            ),
             topic,
             partitions,
             settings: settings.clone(),
@@ -186,9 +191,9 @@ impl Shared {
         }
     }
 
-    /// Wait until there is room for a publish.
-    pub async fn has_room(&self) {
-        self.outbox.has_room().await;
+    /// Wait until there is room for a publish to a channel.
+    pub async fn has_room(&self, plugin: &str, channel: &str) {
+        self.outbox.has_room(self.partition_of(plugin, channel)).await;
     }
 
     /// Wait until this node has read a channel as far as somebody has heard it on another, but not
@@ -359,7 +364,7 @@ pub async fn run(shared: Arc<Shared>, hub: Weak<Hub>, log: Arc<dyn Log>) {
         let _ = end.await;
     }
     let writing = Arc::clone(&shared);
-    tasks.spawn(async move { writing.outbox.run(&*log, writing.partitions).await });
+    tasks.spawn(async move { writing.outbox.run(&*log).await });
     shared.caught_up.store(true, Ordering::SeqCst);
     introduce(&shared, &hub).await;
     shared.ready.send_replace(true);

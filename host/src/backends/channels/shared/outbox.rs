@@ -8,14 +8,19 @@
 //! While one batch is on its way the next one gathers, so that many publishes share a request and
 //! one alone waits for nobody. A write that failed may have happened all the same: whoever reads
 //! takes only the number that comes next, so nothing comes twice, and nothing before what is
-//! missing.
+//! missing. Each partition is written by itself: one without a leader holds up no other, nor what
+//! tells the other nodes that this one is there.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use metrics::counter;
 use tokio::{sync::Notify, time::sleep};
 
@@ -41,11 +46,19 @@ pub struct Outbox {
     topic: Arc<str>,
     /// Whoever can wait does so while more than this waits, in bytes.
     most: usize,
+    /// Bytes of what waits and of what is on its way, to all partitions.
+    bytes: AtomicUsize,
+    lanes: Box<[Lane]>,
+    /// Something was written.
+    written: Notify,
+}
+
+/// What waits for one partition.
+#[derive(Default)]
+struct Lane {
     queue: Mutex<Queue>,
     /// Something waits, or nothing more will.
     news: Notify,
-    /// Something was written.
-    written: Notify,
 }
 
 #[derive(Default)]
@@ -58,7 +71,6 @@ struct Queue {
 
 /// An entry without its head.
 struct Waiting {
-    partition: u32,
     key: Box<[u8]>,
     body: Vec<u8>,
 }
@@ -70,49 +82,63 @@ impl Waiting {
 }
 
 impl Outbox {
-    /// Nothing waits yet of a node.
-    pub fn new(node: u32, topic: Arc<str>, most: usize) -> Self {
-        let (news, written) = (Notify::new(), Notify::new());
-        Self { node, topic, most, queue: Mutex::default(), news, written }
+    /// Nothing waits yet of a node. Of `most` bytes one partition takes half.
+    pub fn new(node: u32, topic: Arc<str>, partitions: u32, most: usize) -> Self {
+        let lanes = (0..partitions).map(|_| Lane::default()).collect();
+        Self { node, topic, most, bytes: AtomicUsize::new(0), lanes, written: Notify::new() }
     }
 
     /// Have something written to a partition, behind all before it. It is refused only where far
     /// more waits than may.
+    ///
+    /// # Panics
+    ///
+    /// Where the topic has no such partition.
     pub fn push(&self, partition: u32, key: &[u8], body: Vec<u8>) -> Result<(), Full> {
-        let entry = Waiting { partition, key: key.into(), body };
-        let mut queue = self.lock();
+        let entry = Waiting { key: key.into(), body };
+        let lane = &self.lanes[partition as usize];
+        let mut queue = lane.lock();
         // Twice: of those who waited for room together, each finds some.
-        if queue.closed || queue.bytes > self.most.saturating_mul(2) {
+        let full = queue.bytes > self.most || self.bytes() > self.most.saturating_mul(2);
+        if queue.closed || full {
             return Err(Full);
         }
         queue.bytes += entry.size();
+        self.bytes.fetch_add(entry.size(), Ordering::SeqCst);
         queue.waiting.push_back(entry);
         drop(queue);
-        self.news.notify_one();
+        lane.news.notify_one();
         Ok(())
     }
 
     /// Bytes of what waits, and of what is on its way.
     pub fn bytes(&self) -> usize {
-        self.lock().bytes
+        self.bytes.load(Ordering::SeqCst)
     }
 
-    /// Wait until there is room for one more.
-    pub async fn has_room(&self) {
-        self.below(self.most).await;
+    /// Wait until there is room for one more in a partition.
+    ///
+    /// # Panics
+    ///
+    /// Where the topic has no such partition.
+    pub async fn has_room(&self, partition: u32) {
+        let lane = &self.lanes[partition as usize];
+        self.until(|| self.bytes() < self.most && lane.lock().bytes < self.most / 2).await;
     }
 
     /// Take nothing more, and wait until all is written.
     pub async fn close(&self) {
-        self.lock().closed = true;
-        self.news.notify_one();
-        self.below(1).await;
+        for lane in &self.lanes {
+            lane.lock().closed = true;
+            lane.news.notify_one();
+        }
+        self.until(|| self.bytes() == 0).await;
     }
 
-    async fn below(&self, bytes: usize) {
+    async fn until(&self, done: impl Fn() -> bool) {
         loop {
             let written = self.written.notified();
-            if self.bytes() < bytes {
+            if done() {
                 return;
             }
             written.await;
@@ -120,9 +146,14 @@ impl Outbox {
     }
 
     /// Write what comes until it is closed.
-    pub async fn run(&self, log: &dyn Log, partitions: u32) {
-        let mut pen = Pen { node: self.node, next: vec![0; partitions as usize], is_well: true };
-        while let Some(mut batch) = self.next().await {
+    pub async fn run(&self, log: &dyn Log) {
+        join_all((0..).zip(&self.lanes).map(|(partition, lane)| self.write(log, partition, lane)))
+            .await;
+    }
+
+    async fn write(&self, log: &dyn Log, partition: u32, lane: &Lane) {
+        let mut pen = Pen { node: self.node, partition, next: 0, is_well: true };
+        while let Some(mut batch) = lane.next().await {
             let size: usize = batch.iter().map(Waiting::size).sum();
             while !batch.is_empty() {
                 let records = pen.records(&self.topic, &batch);
@@ -131,11 +162,14 @@ impl Outbox {
                     sleep(AGAIN).await;
                 }
             }
-            self.lock().bytes -= size;
+            lane.lock().bytes -= size;
+            self.bytes.fetch_sub(size, Ordering::SeqCst);
             self.written.notify_waiters();
         }
     }
+}
 
+impl Lane {
     async fn next(&self) -> Option<Vec<Waiting>> {
         loop {
             let news = self.news.notified();
@@ -166,57 +200,43 @@ impl Outbox {
     }
 }
 
-/// Gives entries their numbers.
+/// Gives the entries of a partition their numbers.
 struct Pen {
     node: u32,
-    /// By partition: the number of the first entry that is not known to be written.
-    next: Vec<u64>,
+    partition: u32,
+    /// The number of the first entry that is not known to be written.
+    next: u64,
     is_well: bool,
 }
 
 impl Pen {
     /// Entries as they are tried next.
     fn records(&self, topic: &Arc<str>, batch: &[Waiting]) -> Vec<Outgoing> {
-        let mut next = self.next.clone();
-        let mut number = |partition: u32| {
-            let next = next.get_mut(partition as usize)?;
-            *next += 1;
-            Some(*next - 1)
-        };
-        let records = batch.iter().map(|entry| {
-            let number = number(entry.partition).unwrap_or_default();
+        let records = (self.next..).zip(batch).map(|(number, entry)| {
             let value = record(Head { node: self.node, number }, &entry.body);
             let record = Outgoing::new(Arc::clone(topic), Some(&entry.key), Some(&value), &[]);
-            Outgoing { partition: Some(entry.partition), ..record }
+            Outgoing { partition: Some(self.partition), ..record }
         });
         records.collect()
     }
 
-    /// What has to be tried again, in order: in each partition, from the first that failed on.
+    /// What has to be tried again, in order: from the first that failed on.
     fn rest(&mut self, batch: Vec<Waiting>, answers: Vec<Result<Position, Error>>) -> Vec<Waiting> {
-        let mut failed = vec![false; self.next.len()];
         let mut answers = answers.into_iter();
-        let (mut rest, mut trouble) = (Vec::new(), None);
+        let (mut rest, mut failed, mut trouble) = (Vec::new(), false, None);
         for entry in batch {
             let lost = || Error::Unavailable("the log gave no answer".into());
-            let answer = answers.next().unwrap_or_else(|| Err(lost()));
-            let partition = entry.partition as usize;
-            let (Some(next), Some(failed)) =
-                (self.next.get_mut(partition), failed.get_mut(partition))
-            else {
-                continue;
-            };
-            match answer {
-                Ok(_) if !*failed => *next += 1,
+            match answers.next().unwrap_or_else(|| Err(lost())) {
+                Ok(_) if !failed => self.next += 1,
                 // It will be written under another number.
                 Ok(_) => rest.push(entry),
                 Err(error) if is_final(&error) => {
-                    *failed = true;
+                    failed = true;
                     counter!("trellis_channel_topic_failures_total").increment(1);
                     tracing::error!(%error, "what was for a channel that hosts share is lost: the topic does not take it");
                 }
                 Err(error) => {
-                    *failed = true;
+                    failed = true;
                     trouble = Some(error);
                     rest.push(entry);
                 }
@@ -231,13 +251,17 @@ impl Pen {
         if trouble.is_some() {
             counter!("trellis_channel_topic_failures_total").increment(1);
         }
+        let partition = self.partition;
         match (trouble, self.is_well) {
             (Some(error), true) => {
-                tracing::warn!(%error, "channels that hosts share wait: their topic is not written");
+                tracing::warn!(partition, %error, "channels that hosts share wait: a partition of their topic is not written");
                 self.is_well = false;
             }
             (None, false) => {
-                tracing::info!("channels that hosts share go on: their topic is written again");
+                tracing::info!(
+                    partition,
+                    "channels that hosts share go on: their partition is written again"
+                );
                 self.is_well = true;
             }
             _ => {}

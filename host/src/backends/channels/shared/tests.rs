@@ -202,25 +202,32 @@ async fn what_is_not_shared_stays_on_its_host() {
     assert!(there.recent("own", 9).is_empty() && who(other, "own").is_empty());
 }
 
-/// A log whose writes fail now and then: before anything happened, or after.
-struct Unsure(Arc<dyn Log>, Mutex<fastrand::Rng>);
+/// A log with trouble.
+struct Unsure {
+    log: Arc<dyn Log>,
+    /// Writes fail now and then: before anything happened, or after.
+    random: Option<Mutex<fastrand::Rng>>,
+    /// Whoever writes to this partition waits for a leader.
+    leaderless: Arc<Mutex<Option<u32>>>,
+}
 
 impl Unsure {
     async fn write(&self, records: Vec<Outgoing>) -> Vec<Result<Position>> {
-        let kinds: Vec<_> = {
-            let mut random = self.1.lock().unwrap();
-            records.iter().map(|_| random.u8(0..20)).collect()
-        };
         let mut answers = Vec::new();
-        for (record, kind) in records.into_iter().zip(kinds) {
+        for record in records {
+            while record.partition.is_some() && record.partition == *self.leaderless.lock().unwrap()
+            {
+                sleep(Duration::from_millis(5)).await;
+            }
             let failed = || Err(Error::Unavailable("nobody knows".into()));
+            let kind = self.random.as_ref().map_or(2, |random| random.lock().unwrap().u8(0..20));
             answers.push(match kind {
                 0 => failed(),
                 1 => {
-                    self.0.produce(vec![record]).await.remove(0).unwrap();
+                    self.log.produce(vec![record]).await.remove(0).unwrap();
                     failed()
                 }
-                _ => self.0.produce(vec![record]).await.remove(0),
+                _ => self.log.produce(vec![record]).await.remove(0),
             });
         }
         answers
@@ -229,34 +236,34 @@ impl Unsure {
 
 impl Log for Unsure {
     fn topics(&self) -> BoxFuture<'_, Result<Vec<Topic>>> {
-        self.0.topics()
+        self.log.topics()
     }
     fn create(&self, topic: &str, settings: TopicSettings) -> BoxFuture<'_, Result<()>> {
-        self.0.create(topic, settings)
+        self.log.create(topic, settings)
     }
     fn produce(&self, records: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Position>>> {
         self.write(records).boxed()
     }
     fn read(&self, partition: Partition, from: u64, limit: Limit) -> BoxFuture<'_, Result<Batch>> {
-        self.0.read(partition, from, limit)
+        self.log.read(partition, from, limit)
     }
     fn range(&self, partition: Partition) -> BoxFuture<'_, Result<Range>> {
-        self.0.range(partition)
+        self.log.range(partition)
     }
     fn first_at(&self, partition: Partition, time_ms: i64) -> BoxFuture<'_, Result<u64>> {
-        self.0.first_at(partition, time_ms)
+        self.log.first_at(partition, time_ms)
     }
     fn join(&self, subscription: Subscription) -> BoxFuture<'_, Result<Box<dyn Member>>> {
-        self.0.join(subscription)
+        self.log.join(subscription)
     }
     fn lag(&self) -> BoxFuture<'_, Result<Vec<Lag>>> {
-        self.0.lag()
+        self.log.lag()
     }
     fn replay(&self, group: &str, topic: &str, to: log::Start) -> BoxFuture<'_, Result<()>> {
-        self.0.replay(group, topic, to)
+        self.log.replay(group, topic, to)
     }
     fn close(&self) -> BoxFuture<'_, ()> {
-        self.0.close()
+        self.log.close()
     }
 }
 
@@ -264,8 +271,9 @@ impl Log for Unsure {
 async fn writes_that_may_have_failed_lose_nothing_double_nothing_and_keep_the_order() {
     let dir = tempfile::tempdir().unwrap();
     let log = Embedded::open(log::Settings::default(), dir.path()).await.unwrap();
-    let random = Mutex::new(fastrand::Rng::with_seed(7));
-    let pair = Pair::over(Arc::new(Unsure(Arc::new(log), random)), Some(dir)).await;
+    let random = Some(Mutex::new(fastrand::Rng::with_seed(7)));
+    let log = Unsure { log: Arc::new(log), random, leaderless: Arc::default() };
+    let pair = Pair::over(Arc::new(log), Some(dir)).await;
     let [one, other] = &pair.hosts;
     let mut clients = Vec::new();
     for (hub, room) in [(one, "a"), (one, "b"), (other, "a"), (other, "b")] {
@@ -287,8 +295,38 @@ async fn writes_that_may_have_failed_lose_nothing_double_nothing_and_keep_the_or
 }
 
 #[tokio::test]
+async fn a_partition_without_a_leader_holds_up_no_other_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Embedded::open(log::Settings::default(), dir.path()).await.unwrap();
+    let leaderless = Arc::new(Mutex::new(None));
+    let log = Unsure { log: Arc::new(log), random: None, leaderless: Arc::clone(&leaderless) };
+    let pair = Pair::over(Arc::new(log), Some(dir)).await;
+    let [one, other] = &pair.hosts;
+    let partition = |room: &str| route::by_key(&key("p", room), pair.settings.partitions);
+    let rooms: Vec<_> = (0..100).map(|number| format!("room-{number}")).collect();
+    let stuck = rooms.iter().find(|room| partition(room) != CONTROL).unwrap();
+    let free = rooms.iter().find(|room| ![CONTROL, partition(stuck)].contains(&partition(room)));
+    let (mut waits, mut hears) = (
+        Client::join(other, stuck, Start::Next).await,
+        Client::join(other, free.unwrap(), Start::Next).await,
+    );
+    let somebody = Client::join(one, free.unwrap(), Start::Next).await;
+    show(one, &somebody, free.unwrap(), "somebody").await;
+    until(|| (who(other, free.unwrap()).len() == 1).then_some(())).await;
+    *leaderless.lock().unwrap() = Some(partition(stuck));
+    publish(one, stuck, "late").await;
+    publish(one, free.unwrap(), "at once").await;
+    assert_eq!(hears.hears(1).await, ["at once"]);
+    // For longer than a host may be silent.
+    sleep(Duration::from(pair.settings.lost_after) * 2).await;
+    assert_eq!(who(other, free.unwrap()).len(), 1, "a host is taken for gone");
+    *leaderless.lock().unwrap() = None;
+    assert_eq!(waits.hears(1).await, ["late"]);
+}
+
+#[tokio::test]
 async fn who_publishes_more_than_the_topic_takes_waits_and_is_told_in_the_end() {
-    let settings = Settings { queue_bytes: crate::quantity::Bytes(10_000), ..settings() };
+    let settings = Settings { queue_bytes: crate::quantity::Bytes(20_000), ..settings() };
     // Nobody writes.
     let shared = Shared::new(1, &settings);
     let publish = || {
@@ -296,7 +334,7 @@ async fn who_publishes_more_than_the_topic_takes_waits_and_is_told_in_the_end() 
         shared.publish(&"p".into(), "room".into(), Options::default(), frame)
     };
     let mut published = 0;
-    while shared.has_room().now_or_never().is_some() {
+    while shared.has_room("p", "room").now_or_never().is_some() {
         publish().unwrap();
         published += 1;
     }
