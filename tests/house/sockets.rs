@@ -126,6 +126,19 @@ async fn no_more_come_in_than_may_and_the_silent_go() {
 }
 
 #[tokio::test]
+async fn one_address_takes_no_more_than_its_share() {
+    let (host, port) = host_with("", |manifest| manifest.listen[0].max_per_address = Some(1)).await;
+    let mut first = Client::connect(&host, port).await;
+    let mut second = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    assert_eq!(timeout(PATIENCE, second.read(&mut [0; 9])).await.unwrap().unwrap_or(0), 0);
+    assert_eq!(first.ask("say here").await, "1 here");
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
+    let other = socket.connect(([127, 0, 0, 1], port).into()).await.unwrap();
+    assert_eq!(Client(BufReader::new(other)).line().await, "hello");
+}
+
+#[tokio::test]
 async fn a_trap_and_an_endless_call_end_one_connection_only() {
     let (host, port) = host_with("", |manifest| {
         manifest.limits.timeout = trellis::quantity::Millis(500);

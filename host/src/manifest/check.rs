@@ -158,6 +158,8 @@ fn check_listeners(manifest: &Manifest) -> Outcome {
         check_part_name(&listen.name, at("name"))?;
         check_range(at("port"), listen.port, 1..=u16::MAX.into())?;
         check_range(at("max-connections"), listen.max_connections, 1..=MAX_CONNECTIONS)?;
+        let most = listen.max_per_address.unwrap_or(1);
+        check_range(at("max-per-address"), most, 1..=MAX_CONNECTIONS)?;
         check_range(at("idle"), listen.idle.0, 1000..=MAX_TIME)?;
         check_range(at("max-waiting"), listen.max_waiting.0, 1024..=MAX_WAITING)?;
         for earlier in &manifest.listen[..index] {

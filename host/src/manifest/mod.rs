@@ -146,6 +146,10 @@ pub struct Listen {
     /// Connections at a time; more are refused.
     #[serde(default = "Listen::default_max_connections")]
     pub max_connections: u32,
+    /// Connections at a time of one client address, an IPv6 client counting with its whole /64; more
+    /// are refused. `None`: as many as there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_per_address: Option<u32>,
     /// A client that sends nothing for so long is closed.
     #[serde(default = "Listen::default_idle")]
     pub idle: Millis,

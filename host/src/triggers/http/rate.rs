@@ -8,12 +8,12 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::atomic::{AtomicU64, Ordering},
     time::Instant,
 };
 
-use crate::manifest::RateLimit;
+use crate::{manifest::RateLimit, triggers::customer};
 
 /// Slots in a row; with 8 bytes each, half a MiB.
 const SLOTS: usize = 1 << 16;
@@ -57,7 +57,7 @@ impl Limiter {
     }
 
     fn admit_at(&self, ip: IpAddr, now: u64) -> Result<(), u32> {
-        let network = network(ip);
+        let network = customer(ip);
         let slot = |row: usize| {
             let hash = self.keys[row].hash_one(network);
             self.take(&self.rows[row][hash as usize % SLOTS], now)
@@ -85,16 +85,10 @@ impl Limiter {
     }
 }
 
-/// One customer holds a whole /64.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
@@ -116,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_client_counts_with_its_network() {
+    fn an_ipv6_client_counts_with_its_customer() {
         let limiter = limiter();
         for host in 1..=3 {
             let ip: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, host);

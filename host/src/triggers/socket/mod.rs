@@ -32,6 +32,7 @@ use crate::{
 mod guest;
 mod meters;
 mod outbox;
+mod places;
 mod port;
 mod session;
 mod tls;

@@ -1,13 +1,6 @@
 //! A port that listens: lets clients in, up to as many as its manifest says.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -18,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     House, Key,
     meters::{self, Traffic},
+    places::Places,
     serving,
     session::{self, Session},
 };
@@ -35,18 +29,15 @@ pub struct Port {
     house: Arc<House>,
     key: Key,
     stop: CancellationToken,
-    open: Arc<AtomicU32>,
+    places: Arc<Places>,
     traffic: Traffic,
 }
-
-/// Counts a connection of the port for as long as it lasts.
-struct Place(Arc<AtomicU32>);
 
 impl Port {
     /// The port of this key, until it is stopped.
     pub fn new(house: Arc<House>, key: Key, stop: CancellationToken) -> Self {
         let traffic = Traffic::of(&key.plugin, &key.name);
-        Self { house, key, stop, open: Arc::default(), traffic }
+        Self { house, key, stop, places: Arc::default(), traffic }
     }
 
     /// Listen until it is stopped. Connections that are open go on.
@@ -103,10 +94,10 @@ impl Port {
         let Some(listen) = self.table() else {
             return meters::refused(plugin, name, "gone");
         };
-        let place = Place(self.open.clone());
-        if place.0.fetch_add(1, Ordering::SeqCst) >= listen.max_connections {
-            return meters::refused(plugin, name, "full");
-        }
+        let place = match self.places.take(&listen, client.ip()) {
+            Ok(place) => place,
+            Err(why) => return meters::refused(plugin, name, why),
+        };
         // Answers are often small, and clients wait for them.
         let _ = stream.set_nodelay(true);
         let space = self.house.hub.space(plugin);
@@ -146,11 +137,5 @@ impl Port {
         let generation = serving(&self.house.live, &self.key.plugin)?;
         let tables = &generation.manifest().listen;
         tables.iter().find(|listen| listen.name == self.key.name).cloned()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
