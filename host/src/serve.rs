@@ -24,7 +24,7 @@ use crate::{
     capabilities::Capabilities,
     nodes::{Nodes, State, node::Addresses},
     observe::{self, Observe, traces::Export},
-    plugins::{Check, Plugins, Versions, folder::Folder, load::Loader},
+    plugins::{Check, Plugins, Versions, Watch, folder::Folder, load::Loader},
     runtime::{Runtime, cache::Cache},
     settings::{Loaded, Settings},
     triggers::{
@@ -42,10 +42,11 @@ use crate::{
 const LAST_CALLS: Duration = Duration::from_secs(10);
 
 /// Run until `leave` is cancelled, or a trigger ends by itself, then end in order. `ready` is called
-/// once every plugin of the first scan has been tried and everything listens.
+/// once every plugin of the first scan has been tried and everything listens, with where that is and
+/// what serves.
 pub async fn run(
     loaded: Loaded,
-    ready: impl FnOnce(&Ports),
+    ready: impl FnOnce(&Ports, Watch),
     leave: CancellationToken,
 ) -> anyhow::Result<()> {
     let Loaded { settings, warnings } = loaded;
@@ -116,7 +117,7 @@ pub async fn run(
             for path in ports_files(&settings) {
                 ports.write(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
             }
-            ready(&ports);
+            ready(&ports, plugins.watch());
         }
         () = leave.cancelled() => {}
     }

@@ -5,7 +5,7 @@
 //!     └─ saved: only what changed is built again
 //! ```
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
@@ -17,10 +17,11 @@ use super::{
 };
 use crate::{
     admin::ports::Ports,
-    manifest, serve,
+    manifest, observe, serve,
     settings::{self, Flag},
 };
 
+mod announce;
 mod rebuild;
 
 /// Build the plugins of a directory, serve them, and build again what is saved
@@ -50,15 +51,20 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<()> {
     let mut loaded =
         settings::load(arguments.settings.as_deref(), std::env::vars(), &arguments.flags())?;
-    let out = loaded.settings.host.data.join("dev");
-    loaded.settings.host.plugins = out.clone();
+    let data = loaded.settings.host.data.clone();
+    loaded.settings.host.plugins = data.join(rebuild::OUT);
+    if loaded.settings.observe.log == observe::Settings::default().log {
+        // What goes live is announced in words of its own.
+        loaded.settings.observe.log += ",trellis::plugins::swap=warn";
+    }
     let progress = build::Progress::new(output.error_style());
     let sources = build::source::find(&arguments.folder)?;
     if sources.is_empty() {
         let message = format!("there is no plugin below `{}`", arguments.folder.display());
         return Err(Hinted::new(message, "a plugin is a folder with a `plugin.toml`").into());
     }
-    let rebuild = rebuild::Rebuild::new(arguments.folder, out, progress, output.error_style());
+    let written = Arc::new(announce::Written::default());
+    let rebuild = rebuild::Rebuild::new(arguments.folder, &data, progress, Arc::clone(&written))?;
     rebuild.all(&sources);
     let style = output.style();
     runtime()?.block_on(async {
@@ -66,7 +72,10 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<()> {
         stop_on_signals(shutdown.clone())?;
         let routes = routes(&sources);
         let watching = tokio::spawn(rebuild.run(shutdown.clone()));
-        let ready = move |ports: &Ports| print!("{}", welcome(ports, &routes, style));
+        let ready = move |ports: &Ports, live| {
+            print!("{}", welcome(ports, &routes, style));
+            tokio::spawn(async move { announce::announce(live, &written, style).await });
+        };
         let served = serve::run(loaded, ready, shutdown.clone()).await;
         shutdown.cancel();
         watching.await??;
@@ -98,8 +107,9 @@ fn routes(sources: &[build::source::Source]) -> Vec<String> {
 fn welcome(ports: &Ports, routes: &[String], style: Style) -> String {
     let base = format!("http://{}", ports.http);
     let mut text = format!("\n{} {base}\n", style.green("serving"));
-    for route in routes {
-        text += &format!("  {}\n", url(&base, route));
+    let urls: BTreeSet<_> = routes.iter().map(|route| url(&base, route)).collect();
+    for url in urls {
+        text += &format!("  {url}\n");
     }
     text += &format!(
         "{} http://{} (`trellis plugins`, `logs`, `topics`)\n",

@@ -50,7 +50,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         stop_on_signals(shutdown.clone())?;
-        serve::run(loaded, |_| {}, shutdown).await
+        serve::run(loaded, |_, _| {}, shutdown).await
     })
 }
 

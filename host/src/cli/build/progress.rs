@@ -19,6 +19,11 @@ impl Progress {
         Self { style, live: io::stderr().is_terminal() }
     }
 
+    /// How it is written.
+    pub(in crate::cli) fn style(&self) -> Style {
+        self.style
+    }
+
     /// Whether messages may have colours.
     pub(super) fn colour(&self) -> bool {
         self.style.0

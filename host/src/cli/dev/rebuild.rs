@@ -2,52 +2,65 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use tokio_util::sync::CancellationToken;
 
+use super::announce::Written;
 use crate::{
     cli::{
         build::{self, Progress, source, source::Source},
         error,
-        output::Style,
     },
     manifest,
     plugins::changes::{Changes, Settled},
 };
 
+/// Where components go, in the data directory.
+pub(super) const OUT: &str = "dev";
+
 /// The plugins of a folder, kept in step with their sources.
 pub(super) struct Rebuild {
     folder: PathBuf,
+    /// The data directory: it may be inside of the folder.
+    data: PathBuf,
     out: PathBuf,
     progress: Progress,
-    style: Style,
+    written: Arc<Written>,
 }
 
 impl Rebuild {
-    pub(super) fn new(folder: PathBuf, out: PathBuf, progress: Progress, style: Style) -> Self {
-        Self { folder, out, progress, style }
+    pub(super) fn new(
+        folder: PathBuf,
+        data: &Path,
+        progress: Progress,
+        written: Arc<Written>,
+    ) -> io::Result<Self> {
+        let folder = std::path::absolute(folder)?;
+        let data = std::path::absolute(data)?;
+        Ok(Self { folder, out: data.join(OUT), data, progress, written })
     }
 
     /// Build these, and take away what belongs to no plugin any more. One that does not build
     /// keeps its last component, and what is wrong is shown.
     pub(super) fn all(&self, sources: &[Source]) {
         for source in sources {
-            if let Err(error) = build::build(source, &self.out, &self.progress) {
-                self.progress.failed(&error::report(&error, self.style));
+            match build::build(source, &self.out, &self.progress) {
+                Ok(built) if built.changed => self.written.note(&built.name),
+                Ok(_) => {}
+                Err(error) => self.fail(&error),
             }
         }
     }
 
     /// Follow the sources until the host stops.
     pub(super) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let folder = std::path::absolute(&self.folder)?;
         let mut changes = Changes::new(true)?;
-        changes.watch(&[folder.clone()].into());
-        let this = Arc::new(Self { folder, ..self });
+        changes.watch(&[self.folder.clone()].into());
+        let this = Arc::new(self);
         this.remove_orphans();
         loop {
             let settled = tokio::select! {
@@ -63,14 +76,18 @@ impl Rebuild {
     fn build_changed(&self, settled: &Settled) {
         match source::find(&self.folder) {
             Ok(sources) => {
-                let changed = affected(&sources, &self.folder, settled);
+                let changed = affected(&sources, &self.folder, &self.data, settled);
                 self.all(&changed);
                 if !changed.is_empty() {
                     self.remove_orphans();
                 }
             }
-            Err(error) => self.progress.failed(&error::report(&error, self.style)),
+            Err(error) => self.fail(&error),
         }
+    }
+
+    fn fail(&self, error: &anyhow::Error) {
+        self.progress.failed(&error::report(error, self.progress.style()));
     }
 
     /// Remove the components of plugins whose folders are gone. While a manifest cannot be read
@@ -96,11 +113,11 @@ impl Rebuild {
 
 /// The plugins to build again. A file outside of every plugin's folder, a library that they
 /// share, concerns all of them.
-fn affected(sources: &[Source], folder: &Path, settled: &Settled) -> Vec<Source> {
+fn affected(sources: &[Source], folder: &Path, data: &Path, settled: &Settled) -> Vec<Source> {
     let Settled::Paths(paths) = settled else { return sources.to_vec() };
     let written = |path: &&PathBuf| {
         let below = path.strip_prefix(folder).unwrap_or(path);
-        !is_made(below)
+        !path.starts_with(data) && !is_made(below)
     };
     let paths: Vec<&PathBuf> = paths.iter().filter(written).collect();
     let inside = |path: &Path| sources.iter().any(|source| path.starts_with(&source.0));
@@ -129,7 +146,7 @@ mod tests {
     fn built(paths: &[&str]) -> Vec<String> {
         let sources = ["/p/a", "/p/b"].map(|path| Source(path.into()));
         let settled = Settled::Paths(paths.iter().map(PathBuf::from).collect());
-        let affected = affected(&sources, Path::new("/p"), &settled);
+        let affected = affected(&sources, Path::new("/p"), Path::new("/p/a/data"), &settled);
         affected.iter().map(|source| source.0.display().to_string()).collect()
     }
 
@@ -144,5 +161,6 @@ mod tests {
     fn what_a_build_writes_starts_no_build() {
         let none = Vec::<String>::new();
         assert_eq!(built(&["/p/a/target/debug/x", "/p/a/.git/index", "/p/b/Cargo.lock"]), none);
+        assert_eq!(built(&["/p/a/data/dev/a.wasm", "/p/a/.trellis/wit/plugin.wit"]), none);
     }
 }
