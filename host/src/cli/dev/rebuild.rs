@@ -5,8 +5,10 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::announce::Written;
@@ -21,6 +23,9 @@ use crate::{
 
 /// Where components go, in the data directory.
 pub(super) const OUT: &str = "dev";
+
+/// What follows within this time belongs to the same save.
+const SAVE: Duration = Duration::from_millis(15);
 
 /// The plugins of a folder, kept in step with their sources.
 pub(super) struct Rebuild {
@@ -64,7 +69,7 @@ impl Rebuild {
         this.remove_orphans();
         loop {
             let settled = tokio::select! {
-                settled = changes.next() => settled,
+                settled = all_of_a_save(&mut changes) => settled,
                 () = shutdown.cancelled() => return Ok(()),
             };
             let this = this.clone();
@@ -109,6 +114,18 @@ impl Rebuild {
             }
         }
     }
+}
+
+/// What has changed, with what follows at once: an editor writes a file, moves it, and sets its mode.
+async fn all_of_a_save(changes: &mut Changes) -> Settled {
+    let mut all = changes.next().await;
+    while let Ok(more) = timeout(SAVE, changes.next()).await {
+        match (&mut all, more) {
+            (Settled::Paths(all), Settled::Paths(more)) => all.extend(more),
+            _ => all = Settled::Everything,
+        }
+    }
+    all
 }
 
 /// The plugins to build again. A file outside of every plugin's folder, a library that they
