@@ -10,13 +10,15 @@ use std::{
 
 /// The folders, from the root of the source tree.
 const FOLDERS: &[&str] = &["wit", "plugins/sdk", "host/src/cli/new/templates"];
+/// Single files.
+const FILES: &[&str] = &["Cargo.toml", "README.md", "host/settings.toml"];
 /// What builds and interpreters leave in them.
 const MADE: &[&str] = &["target", "node_modules", "__pycache__", ".trellis"];
 
 fn main() -> io::Result<()> {
     let host = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let root = host.parent().unwrap_or(&host);
-    let mut files = vec![PathBuf::from("Cargo.toml")];
+    let mut files: Vec<_> = FILES.iter().map(PathBuf::from).collect();
     for folder in FOLDERS {
         collect(root, Path::new(folder), &mut files)?;
     }

@@ -1,6 +1,6 @@
 //! The commands: one file each, with its arguments and what it does.
 //!
-//! `new`, `serve`, `dev`, `build` and `check` do their work in this process; `plugins`, `rollback`,
+//! `new`, `serve`, `dev`, `build`, `check` and `docs` do their work in this process; `plugins`, `rollback`,
 //! `split`, `reload`, `nodes`, `logs` and `topics` ask a running host through its admin API. What
 //! people read goes to standard output,
 //! as text or with `--json` as JSON; errors and progress go to standard error.
@@ -18,6 +18,7 @@ mod build;
 mod check;
 mod client;
 mod dev;
+mod docs;
 mod error;
 mod logs;
 mod new;
@@ -94,6 +95,7 @@ enum Command {
     Serve(serve::Arguments),
     Build(build::Arguments),
     Check(check::Arguments),
+    Docs(docs::Arguments),
     Plugins(plugins::Arguments),
     Rollback(rollback::Arguments),
     Split(split::Arguments),
@@ -113,6 +115,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Build(arguments) => build::run(arguments, &output),
         Command::Check(arguments) => check::run(arguments, &output),
+        Command::Docs(arguments) => docs::run(arguments, &output),
         Command::Plugins(arguments) => asking(plugins::run(arguments, &output)),
         Command::Rollback(arguments) => asking(rollback::run(arguments, &output)),
         Command::Split(arguments) => asking(split::run(arguments, &output)),
