@@ -1,10 +1,9 @@
-//! The chat: with the stock client of Phoenix, replaced while people talk, and with those who mean
-//! it ill.
+//! The chat: replaced while people talk, and with those who mean it ill. The stock client of Phoenix
+//! tries it in `readme`.
 
 use std::{
     collections::HashMap,
     fs,
-    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -16,7 +15,7 @@ use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::hmac;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, process::Command, time::timeout};
+use tokio::{net::TcpListener, time::timeout};
 use trellis::manifest::section;
 
 use crate::{
@@ -139,38 +138,6 @@ impl Guest {
             false => self.heard.remove(0),
         }
     }
-}
-
-/// The packages that the stock client is made of, in a directory of the build.
-async fn modules() -> PathBuf {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("phoenix-1.8.16");
-    if !dir.join("node_modules/phoenix").is_dir() || !dir.join("node_modules/ws").is_dir() {
-        let install = Command::new("npm")
-            .args(["install", "--no-audit", "--no-fund", "--prefix"])
-            .arg(&dir)
-            .args(["phoenix@1.8.16", "ws@8.18.3"])
-            .output();
-        let done = install.await.expect("run `tests/run`, which installs npm");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    }
-    dir
-}
-
-#[tokio::test]
-async fn the_stock_client_of_phoenix_finds_everything_over_both_transports() {
-    let settings = "[grants]\ndefault = \"needs\"\n[config.values.chat]\n";
-    let settings = format!("{settings}jwt-secret = \"{SECRET}\"\n");
-    let host = Host::start_with(&["chat"], &settings).await;
-    let client = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/chat/tests/client.mjs");
-    let run = Command::new("node")
-        .args([client, &host.url("")])
-        .env("MODULES", modules().await)
-        .env("JWT_SECRET", SECRET)
-        .output();
-    let done = run.await.expect("run `tests/run`, which installs node");
-    let said = String::from_utf8_lossy(&done.stdout);
-    assert!(done.status.success() && said.contains("all is well"), "{said}\n{}", host.log());
-    assert!(!said.contains("FAIL") && !said.contains("skip"), "{said}");
 }
 
 /// How many messages somebody has sent, and whether that is all.

@@ -23,7 +23,8 @@ use crate::{
     websocket::WebSocket,
 };
 
-const PLUGINS: &[&str] = &["tracker", "enricher", "live"];
+/// All that an event passes until it is seen.
+pub const PLUGINS: &[&str] = &["tracker", "enricher", "live"];
 const SOCKET: &str = "/kafidx/socket";
 /// How often the view is replaced while events flow.
 const SWAPS: u64 = 20;

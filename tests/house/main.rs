@@ -31,6 +31,7 @@ mod nodes;
 mod operators;
 mod postgres;
 mod radio;
+mod readme;
 mod reload;
 mod schedules;
 mod secrets;

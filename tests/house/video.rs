@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -25,14 +26,19 @@ const SETTINGS: &str = "[grants]\ndefault = \"needs\"\n[config.values.video]\n\
     segment-seconds = \"1\"\nwindow = \"3\"\n";
 
 /// A host, and the port that it takes video on.
-struct Studio {
-    host: Host,
-    port: u16,
+pub struct Studio {
+    pub host: Host,
+    pub port: u16,
 }
 
 impl Studio {
     async fn open() -> Self {
-        let (host, port) = (Host::start_with(&[], SETTINGS).await, free_port());
+        Self::open_with(SETTINGS).await
+    }
+
+    /// One with these settings of its host.
+    pub async fn open_with(settings: &str) -> Self {
+        let (host, port) = (Host::start_with(&[], settings).await, free_port());
         let studio = Self { host, port };
         studio.install("0.1.0").await;
         studio
@@ -74,7 +80,7 @@ impl Studio {
     }
 
     /// Where a new viewer finds the segments of a stream, once it is live.
-    async fn viewer(&self, stream: &str) -> String {
+    pub async fn viewer(&self, stream: &str) -> String {
         let path = format!("/video/{stream}.m3u8");
         let first = self.host.until(&path, |answer| answer.status == 200).await;
         first.text().lines().last().unwrap().to_owned()
@@ -86,7 +92,7 @@ impl Studio {
         self.host.until("/video/status.json", right).await.json()["streams"][0].clone()
     }
 
-    fn assert_nothing_failed(&self) {
+    pub fn assert_nothing_failed(&self) {
         let log = self.host.log();
         assert!(!log.contains("instance failed") && !log.contains("was not kept"), "{log}");
     }
@@ -130,8 +136,17 @@ async fn run(tool: &'static str, args: &[&str]) -> String {
     String::from_utf8(done.stdout).unwrap()
 }
 
+/// A film of so many seconds as a file, with a picture and sound.
+pub async fn film(path: &Path, seconds: u32) {
+    let picture = format!("testsrc2=size=320x180:rate=25:duration={seconds}");
+    let sound = format!("sine=frequency=440:sample_rate=44100:duration={seconds}");
+    let inputs = ["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound];
+    let codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac"];
+    run("ffmpeg", &[&inputs[..], &codecs, &[path.to_str().unwrap()]].concat()).await;
+}
+
 /// What there is in a file or behind an address: codecs, sizes, how many frames could be decoded.
-async fn probe(address: &str) -> Vec<Value> {
+pub async fn probe(address: &str) -> Vec<Value> {
     let shown = "stream=codec_name,width,height,nb_read_frames";
     let args = ["-count_frames", "-show_entries", shown, "-of", "json", address];
     let found: Value = serde_json::from_str(&run("ffprobe", &args).await).unwrap();

@@ -1,17 +1,17 @@
 // Talks to a running chat with the stock client of Phoenix and says of each thing whether it works.
 //
-//   mkdir modules && npm --prefix modules install phoenix@1.8.16 ws@8.18.3
-//   MODULES=$PWD/modules JWT_SECRET=… node client.mjs http://127.0.0.1:8080
+//   npm install --prefix modules phoenix@1.8.16 ws@8.18.3
+//   MODULES=modules JWT_SECRET=… node client.mjs http://127.0.0.1:8080
 //
 // JWT_SECRET is the chat's `jwt-secret`; without it, what takes a token is left out.
 
 import { createHmac, randomBytes } from 'node:crypto'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 
 const [base = 'http://127.0.0.1:8080'] = process.argv.slice(2)
 const { MODULES = '.', JWT_SECRET } = process.env
-const require = createRequire(join(MODULES, 'package.json'))
+const require = createRequire(resolve(MODULES, 'package.json'))
 const { Socket, Presence, LongPoll } = require('phoenix')
 const WebSocket = require('ws')
 

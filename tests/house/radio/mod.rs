@@ -2,7 +2,7 @@
 //! ffmpeg decodes what it got.
 
 mod playing;
-mod sound;
+pub mod sound;
 mod sources;
 mod swaps;
 
@@ -20,9 +20,9 @@ use crate::support::{Answer, Host, PATIENCE, changed, component, free_port};
 use sound::tone;
 
 /// A host with the radio, the port of its sources, and a directory for files.
-struct Radio {
-    host: Host,
-    port: u16,
+pub struct Radio {
+    pub host: Host,
+    pub port: u16,
     dir: tempfile::TempDir,
 }
 
@@ -32,7 +32,12 @@ impl Radio {
             "[grants]\ndefault = \"needs\"\n[config.values.radio]\n\
              djs = \"ada:one;two\\nbob:other\"\nshortest-recording = \"2\"\n{more}"
         );
-        let (host, port) = (Host::start_with(&[], &settings).await, free_port());
+        Self::open(&settings).await
+    }
+
+    /// One with these settings of its host.
+    pub async fn open(settings: &str) -> Self {
+        let (host, port) = (Host::start_with(&[], settings).await, free_port());
         let radio = Self { host, port, dir: tempfile::tempdir().unwrap() };
         radio.install("1.0.0").await;
         radio
@@ -50,7 +55,7 @@ impl Radio {
         self.host.until_plugin("radio", swapped).await;
     }
 
-    fn dir(&self) -> &Path {
+    pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
@@ -86,7 +91,7 @@ impl Radio {
     }
 
     /// What is known of a mount once it is as it should be.
-    async fn until(&self, mount: &str, as_it_should_be: impl Fn(&Value) -> bool) -> Value {
+    pub async fn until(&self, mount: &str, as_it_should_be: impl Fn(&Value) -> bool) -> Value {
         let of = |answer: &Answer| {
             let all = answer.json()["mounts"].clone();
             all.as_array().unwrap().iter().find(|found| found["mount"] == mount).cloned()

@@ -21,6 +21,7 @@ pub fn tone(dir: &Path, name: &str, hertz: u32, seconds: u32) -> PathBuf {
     let sine = format!("sine=frequency={hertz}:duration={seconds}:sample_rate=44100");
     let coding: &[&str] = match path.extension().and_then(|end| end.to_str()) {
         Some("mp3") => &["-c:a", "libmp3lame", "-b:a", "128k", "-reservoir", "0"],
+        Some("flac") => &["-c:a", "flac"],
         Some("opus") => &["-c:a", "libopus", "-b:a", "96k"],
         _ => &["-c:a", "aac", "-b:a", "96k"],
     };
