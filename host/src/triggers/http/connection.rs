@@ -71,6 +71,8 @@ pub struct Pulse {
     moved: AtomicU32,
     /// Since when the socket takes no more bytes; 0 while it does.
     stalled: AtomicU32,
+    /// Whether a body was answered before all of it had come, so that the rest still comes.
+    unread: AtomicBool,
     /// Whether requests share the connection, as in HTTP/2: control frames are no heads then.
     multiplexed: AtomicBool,
     order: AtomicU8,
@@ -105,6 +107,7 @@ impl Pulse {
             head_began: AtomicU32::new(0),
             moved: AtomicU32::new(now),
             stalled: AtomicU32::new(0),
+            unread: AtomicBool::new(false),
             multiplexed: AtomicBool::new(false),
             order: AtomicU8::new(Order::Serve as u8),
             waker: AtomicWaker::new(),
@@ -139,6 +142,13 @@ impl Pulse {
             self.multiplexed.store(true, Relaxed);
         }
         Busy(self.clone())
+    }
+
+    /// A request is answered before all of its body has come. What is left of it is read, and thrown
+    /// away, once the answer is written: to close the socket before that would make the system drop
+    /// the answer that the client has not read yet. The patience with a head bounds it.
+    pub fn leave_unread(&self) {
+        self.unread.store(true, Relaxed);
     }
 
     /// Ask for something; an order is never taken back.
@@ -261,6 +271,20 @@ impl Socket {
         }
     }
 
+    /// Read what a client still sends, until it ends.
+    fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = [0; 8 << 10];
+        loop {
+            // It counts as a head, which has to end in time.
+            self.pulse.read();
+            let mut buffer = ReadBuf::new(&mut scratch);
+            let outcome = ready!(self.poll_in(cx, &mut buffer));
+            if outcome.is_err() || buffer.filled().is_empty() {
+                return Poll::Ready(());
+            }
+        }
+    }
+
     /// Take a bare answer; the bytes are as good as written then.
     fn take(&mut self, bytes: &[u8]) -> bool {
         // While a request is served hyper says nothing on its own.
@@ -340,12 +364,18 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_instead(cx))?;
-        let ended = SockRef::from(&*self.stream).shutdown(Shutdown::Write);
-        // What the client has ended already needs no end.
-        Poll::Ready(ended.or_else(|error| match error.kind() {
-            io::ErrorKind::NotConnected => Ok(()),
-            _ => Err(error),
-        }))
+        match SockRef::from(&*self.stream).shutdown(Shutdown::Write) {
+            // What the client has ended already needs no end.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                return Poll::Ready(Ok(()));
+            }
+            Err(error) => return Poll::Ready(Err(error)),
+            Ok(()) => {}
+        }
+        if self.pulse.unread.load(Relaxed) {
+            ready!(self.poll_rest(cx));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

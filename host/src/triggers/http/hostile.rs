@@ -47,6 +47,36 @@ async fn a_body_that_nobody_reads_is_no_request() {
 }
 
 #[tokio::test]
+async fn who_sends_more_than_is_read_hears_the_answer() {
+    let server = Running::start(|_| {}).await;
+    let body = vec![b'x'; 8 << 20];
+    for _ in 0..20 {
+        let mut stream = server.connect().await;
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+        // So that no other request comes behind it.
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_goes_on_sending_behind_an_answer_is_cut_off() {
+    let server = Running::start(|settings| settings.header_timeout = Millis(200)).await;
+    let mut stream = server.connect().await;
+    let head = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 999999999999\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let sending = async { while stream.write_all(&[b'x'; 1000]).await.is_ok() {} };
+    let end = tokio::time::timeout(Duration::from_secs(20), sending).await;
+    end.expect("it is read for good");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn framing_that_can_be_read_in_two_ways_is_refused() {
     let server = Running::start(|_| {}).await;
     for fields in [

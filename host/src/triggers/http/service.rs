@@ -4,6 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use tokio::time::timeout_at;
@@ -135,7 +136,7 @@ impl Connection {
             trace,
         };
         let outcome = self.edge.serve(&mut exchange).await;
-        let Exchange { parts, client, binding, accept, .. } = exchange;
+        let Exchange { parts, payload, client, binding, accept, .. } = exchange;
         let response = outcome.inspect(|answer| note_answer(answer, binding.as_deref()));
         let response = response.unwrap_or_else(|refusal| {
             let accept = parts.headers.get(header::ACCEPT).or(accept.as_ref());
@@ -153,7 +154,13 @@ impl Connection {
             id = id.as_str(), client = %client.text, method = %parts.method,
             path = parts.uri.path(), plugin, status = status.as_u16(), ?took, "request"
         );
-        let response = answer::finish(response, &parts.method, id);
+        let mut response = answer::finish(response, &parts.method, id);
+        let is_unread = matches!(&payload, Payload::Arriving(body) if !body.is_end_stream());
+        // A stream of HTTP/2 ends alone.
+        if is_unread && parts.version != Version::HTTP_2 {
+            self.pulse.leave_unread();
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         match response.into_parts() {
             (head, Body::Handover(connection)) => self.hand_over(&head, connection).await,
             (head, body) => Ok(Response::from_parts(head, body)),
