@@ -20,7 +20,7 @@ use trellis::manifest::section;
 
 use crate::{
     browser::Browser,
-    support::{Host, PATIENCE, component, variant},
+    support::{Answer, Host, PATIENCE, component, variant},
     websocket::WebSocket,
 };
 
@@ -404,6 +404,84 @@ async fn whatever_a_client_sends_is_answered_and_nothing_falls() {
     assert_eq!(witness.message().await["body"], "all is well");
     let status = host.admin("/api/plugins/chat").await.json();
     assert_eq!(status["state"], "live", "{status}");
+}
+
+/// Somebody who cannot have a websocket.
+struct Poller<'a> {
+    host: &'a Host,
+    path: String,
+}
+
+impl<'a> Poller<'a> {
+    async fn begin(host: &'a Host) -> Self {
+        let begun = host.get("/socket/longpoll?vsn=2.0.0").await.json();
+        let path = format!("/socket/longpoll?vsn=2.0.0&token={}", begun["token"].as_str().unwrap());
+        Self { host, path }
+    }
+
+    async fn push(&self, frame: &Value) -> Answer {
+        self.host.post(&self.path, frame.to_string()).await
+    }
+
+    /// The answer to a frame, which stands in one of the next messages.
+    async fn answer(&self, reference: &str) -> Value {
+        let found = self.host.eventually(async || {
+            let polled = self.host.get(&self.path).await.json();
+            let texts = polled["messages"].as_array().into_iter().flatten();
+            let mut frames = texts
+                .map(|text| serde_json::from_str::<Value>(text.as_str().unwrap()).unwrap())
+                .filter(|frame| frame[3] == "phx_reply" && frame[1] == reference);
+            frames.next().ok_or_else(|| format!("no answer to {reference}: {polled}"))
+        });
+        found.await[4].take()
+    }
+}
+
+#[tokio::test]
+async fn a_name_of_a_megabyte_is_refused_over_both_transports_and_the_room_goes_on() {
+    let host = host().await;
+    let mut ada = Guest::join(&host, "ada").await;
+    let mut bob = Guest::join(&host, "bob").await;
+    let long = "x".repeat(1 << 20);
+
+    let mut eve = Guest::join(&host, "eve").await;
+    eve.push(LOBBY, "authorize", json!({"user": long})).await;
+    assert_eq!(eve.socket.closed().await, 1009);
+    assert_eq!(ada.event("user:left").await["user"], "eve");
+    // Whoever comes again is let in.
+    Guest::join(&host, "eve").await.say("here I am").await;
+
+    let poller = Poller::begin(&host).await;
+    let frame = |reference: &str, event: &str, payload: Value| {
+        json!(["1", reference, LOBBY, event, payload])
+    };
+    assert_eq!(poller.push(&frame("1", "phx_join", json!({}))).await.json()["status"], 200);
+    assert_eq!(poller.answer("1").await["status"], "ok");
+    let refused = poller.push(&frame("2", "authorize", json!({"user": long}))).await;
+    assert_eq!(refused.status, 413, "{}", refused.text());
+    // One that a request may be as long as.
+    let name = &long[..200_000];
+    assert_eq!(poller.push(&frame("3", "authorize", json!({"user": name}))).await.status, 200);
+    let answer = poller.answer("3").await;
+    assert_eq!(
+        (&answer["status"], &answer["response"]["reason"]),
+        (&json!("error"), &json!("bad_name"))
+    );
+    assert_eq!(poller.push(&frame("4", "authorize", json!({"user": "carl"}))).await.status, 200);
+    assert_eq!(poller.answer("4").await["status"], "ok");
+
+    ada.say("all is well").await;
+    loop {
+        let message = bob.message().await;
+        if message["user"] == "ada" {
+            assert_eq!(message["body"], "all is well");
+            break;
+        }
+    }
+    let status = host.admin("/api/plugins/chat").await.json();
+    assert_eq!(status["state"], "live", "{status}");
+    let log = host.log();
+    assert!(!log.contains("instance failed"), "{log}");
 }
 
 #[tokio::test]
