@@ -186,7 +186,8 @@ fn headers_can_be_sent_again_under_a_new_number() {
 #[test]
 fn other_codecs_endless_headers_and_what_is_no_ogg_end_the_stream() {
     let flac = [ogg_page(2, 1, 0, b"\x7fFLAC"), ogg_page(0, 1, 0, b"x")].concat();
-    assert!(hear(Format::Ogg, &[&flac]).0.is_err());
+    let refused = hear(Format::Ogg, &[&flac]).0.unwrap_err();
+    assert!(refused.0.contains("neither Vorbis nor Opus"), "{refused}");
     let mut endless = ogg_page(2, 1, 0, b"OpusHead");
     for _ in 0..300 {
         // A packet that never ends.
@@ -200,7 +201,8 @@ fn other_codecs_endless_headers_and_what_is_no_ogg_end_the_stream() {
     assert!(hear(Format::Ogg, &[&endless, &endless[28 + 8..]]).0.is_err());
     assert!(hear(Format::Ogg, &[&b"OggS\0xxxxxxxxxxxxxxxxxxxxxxxxx".repeat(1000)]).0.is_err());
     let mut vorbis = Framer::new(Parser::new(Format::Ogg, Some(Codec::Vorbis), 1));
-    assert!(vorbis.push(&opus(1, "x", 1), |_, _| {}).is_err());
+    let refused = vorbis.push(&opus(1, "x", 1), |_, _| {}).unwrap_err();
+    assert!(refused.0.contains("no Vorbis, as the mount does"), "{refused}");
 }
 
 #[test]

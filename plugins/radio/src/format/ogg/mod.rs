@@ -109,7 +109,7 @@ impl Ogg {
     fn go_on(&mut self, page: &Page<'_>, out: &mut Vec<u8>) -> Result<What, Unfit> {
         let Some(stream) = &mut self.stream else {
             return match self.has_strange {
-                true => Err(Unfit("this Ogg stream is not of the codec that the mount carries")),
+                true => Err(strange(self.only)),
                 false => Ok(What::Nothing),
             };
         };
@@ -164,6 +164,15 @@ impl Stream {
         let lasts = u64::try_from(nanos).map_or(Duration::MAX, Duration::from_nanos);
         if lasts > LONGEST { Duration::ZERO } else { lasts }
     }
+}
+
+/// Why a stream is not played where this is to be in it.
+fn strange(only: Option<Codec>) -> Unfit {
+    Unfit(match only {
+        None => "this Ogg stream carries neither Vorbis nor Opus: send one of them",
+        Some(Codec::Vorbis) => "this Ogg stream carries no Vorbis, as the mount does: send that",
+        Some(Codec::Opus) => "this Ogg stream carries no Opus, as the mount does: send that",
+    })
 }
 
 /// The codec and the clock of a stream that begins with this packet.
