@@ -291,7 +291,8 @@ pub async fn loader(
     let capabilities = Capabilities::open(settings.capabilities.clone(), backends).await?;
     let Settings { runtime, grants, .. } = settings;
     let cache =
-        Cache::open(data.join("cache"), runtime.compile_threads, runtime.compile_timeout.into())?;
+        Cache::open(data.join("cache"), runtime.compile_threads, runtime.compile_timeout.into())?
+            .with_functions(runtime.function_cache);
     let runtime = Runtime::open(runtime.clone(), cache)
         .map_err(|error| anyhow::anyhow!("wasmtime cannot be set up: {error:#}"))?;
     Ok(Loader {

@@ -198,6 +198,16 @@ pub const NAMES: &[(&str, Kind, &str)] = &[
         Counter,
         "What stood in that topic twice after a write that failed, and was taken once.",
     ),
+    (
+        "trellis_functions_reused_total",
+        Counter,
+        "Functions of large components that were compiled before, for the version they came with.",
+    ),
+    (
+        "trellis_functions_compiled_total",
+        Counter,
+        "Functions of large components that had to be compiled.",
+    ),
     ("trellis_channel_nodes", Gauge, "Hosts that share their channels, this one included."),
     (
         "trellis_blobs_bytes",

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  bytes ── compile ── temporary file ── map ──▶ Component
-//!                           └── sync, rename to its name
+//!              │            └── sync, rename to its name
+//!              └── functions that an earlier version had, too, where it is large
 //! ```
 //! Nobody waits for the disk: code runs from the temporary file until that is safe and has its
 //! name. All of it happens on the threads of the compilers.
@@ -19,21 +20,28 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
+use metrics::counter;
 use tempfile::NamedTempFile;
 use tokio::sync::oneshot;
 use wasmtime::{Engine, component::Component};
 
 use super::compilers::{self, Compilers};
+use crate::quantity::Bytes;
+
+mod functions;
+
+use functions::{Functions, Session};
 
 /// Where compiled components lie.
 pub struct Cache {
     dir: PathBuf,
     compilers: Compilers,
     fresh: Arc<Fresh>,
+    functions: Option<Arc<Functions>>,
 }
 
 /// Components whose files do not have their names yet, with the names. The newest come last.
@@ -75,6 +83,10 @@ const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 /// So many components are kept without files. More than a few there are only where files cannot
 /// be named, on a disk that fails; then the oldest go, which are the least likely to be live.
 const MAX_FRESH: usize = 64;
+/// From this size on a component most likely carries an interpreter, most of which its next version
+/// carries, too. Looking each function up and keeping it costs a tenth of compiling it, which a
+/// component that is smaller may never gain back.
+const LARGE: usize = 1 << 20;
 
 impl Cache {
     /// Open a directory, made if it is missing. `threads` compile a component; 0: as many as fit
@@ -84,7 +96,15 @@ impl Cache {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(io)?;
         check_owner(&dir)?;
         remove_left_behind(&dir).map_err(io)?;
-        Ok(Self { dir, compilers: Compilers::new(threads, timeout), fresh: Arc::default() })
+        let compilers = Compilers::new(threads, timeout);
+        Ok(Self { dir, compilers, fresh: Arc::default(), functions: None })
+    }
+
+    /// Keep so many bytes of the functions of large components, too, for the versions that come
+    /// after them; 0: none.
+    pub fn with_functions(self, limit: Bytes) -> Self {
+        let functions = (limit.0 > 0).then(|| Arc::new(Functions::new(self.dir.clone(), limit.0)));
+        Self { functions, ..self }
     }
 
     /// The component from its AOT file, if there is one. `digest` names the bytes it was compiled
@@ -106,7 +126,11 @@ impl Cache {
     ) -> Result<Component, Error> {
         let (path, fresh, engine) = (self.path(engine, digest), self.fresh.clone(), engine.clone());
         let size = bytes.as_ref().len();
-        let job = move |done| compile_and_name(&engine, bytes.as_ref(), &path, &fresh, done);
+        let functions = self.functions.clone().filter(|_| size >= LARGE);
+        let job = move |done| {
+            let functions = functions.as_ref();
+            compile_and_keep(&engine, bytes.as_ref(), &path, functions, &fresh, done);
+        };
         self.compilers.run(size, job).await?
     }
 
@@ -142,9 +166,7 @@ impl Cache {
     }
 
     fn path(&self, engine: &Engine, digest: &blake3::Hash) -> PathBuf {
-        let mut hasher = DefaultHasher::new();
-        engine.precompile_compatibility_hash().hash(&mut hasher);
-        self.dir.join(format!("{}-{:016x}.cwasm", digest.to_hex(), hasher.finish()))
+        self.dir.join(format!("{}-{:016x}.cwasm", digest.to_hex(), hash(engine)))
     }
 }
 
@@ -172,22 +194,34 @@ impl Fresh {
     }
 }
 
-/// Compile, tell whoever waits, and then look after the file.
-fn compile_and_name(
+/// Compile, tell whoever waits, and then look after the files.
+fn compile_and_keep(
     engine: &Engine,
     bytes: &[u8],
     path: &Path,
+    functions: Option<&Arc<Functions>>,
     fresh: &Fresh,
     done: oneshot::Sender<Result<Component, Error>>,
 ) {
-    match compile(engine, bytes, path) {
+    let session = functions.and_then(|functions| begin(functions, engine));
+    match compile(engine, bytes, path, session.as_ref()) {
         Ok((component, file)) => {
             fresh.insert(path.to_owned(), component.clone());
             let _ = done.send(Ok(component));
             name(file, path, fresh);
+            if let Some(Err(error)) = session.map(|session| session.keep()) {
+                tracing::warn!(%error, "compiled functions are not kept for the next version");
+            }
         }
         Err(error) => drop(done.send(Err(error))),
     }
+}
+
+/// Begin to take and to keep functions, where that can be done.
+fn begin(functions: &Arc<Functions>, engine: &Engine) -> Option<Arc<Session>> {
+    let session = functions.session(hash(engine));
+    let told = |error| tracing::warn!(%error, "compiled without the functions of earlier versions");
+    session.map_err(told).ok()
 }
 
 /// Compile into a file without its name, and map that.
@@ -195,9 +229,12 @@ fn compile(
     engine: &Engine,
     bytes: &[u8],
     path: &Path,
+    session: Option<&Arc<Session>>,
 ) -> Result<(Component, NamedTempFile), Error> {
+    let began = Instant::now();
     let native =
-        engine.precompile_component(bytes).map_err(|error| Error::Compile(format!("{error:#}")))?;
+        precompile(engine, bytes, session).map_err(|error| Error::Compile(format!("{error:#}")))?;
+    let compiled = began.elapsed();
     let write = || {
         let dir = path.parent().unwrap_or(Path::new("."));
         let mut file = tempfile::Builder::new().prefix(UNNAMED).tempfile_in(dir)?;
@@ -205,10 +242,35 @@ fn compile(
         Ok(file)
     };
     let file = write().map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let written = began.elapsed();
     let component = map(engine, file.path()).map_err(|error| {
         Error::Compile(format!("its AOT file cannot be loaded again: {error:#}"))
     })?;
+    tracing::debug!(
+        bytes = bytes.len(),
+        native = native.len(),
+        ?compiled,
+        written = ?written - compiled,
+        mapped = ?began.elapsed() - written,
+        "compiled"
+    );
     Ok((component, file))
+}
+
+/// Make native code, with what functions there are.
+fn precompile(
+    engine: &Engine,
+    bytes: &[u8],
+    session: Option<&Arc<Session>>,
+) -> wasmtime::Result<Vec<u8>> {
+    let Some(session) = session else { return engine.precompile_component(bytes) };
+    let native = session.compiler(engine)?.precompile_component(bytes)?;
+    let count = |number: &std::sync::atomic::AtomicU64| number.load(Ordering::Relaxed);
+    let (reused, compiled) = (count(&session.reused), count(&session.compiled));
+    counter!("trellis_functions_reused_total").increment(reused);
+    counter!("trellis_functions_compiled_total").increment(compiled);
+    tracing::debug!(reused, compiled, "functions");
+    Ok(native)
 }
 
 /// Give an AOT file its name once all of it is on the disk: whoever finds it finds it whole.
@@ -220,6 +282,13 @@ fn name(file: NamedTempFile, path: &Path, fresh: &Fresh) {
             tracing::warn!(path = %path.display(), %error, "compiled code is kept in memory alone");
         }
     }
+}
+
+/// What tells an engine from those that its code does not run on.
+fn hash(engine: &Engine) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The directory must be ours alone.

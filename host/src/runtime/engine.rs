@@ -33,6 +33,9 @@ pub struct Settings {
     /// Threads that compile a component; 0: half the cores, but two where there are two. They run
     /// at low priority. Two components are compiled at a time.
     pub compile_threads: usize,
+    /// Compiled functions of large components that are kept on disk, so that the next version of
+    /// one is compiled in part only; 0: none.
+    pub function_cache: Bytes,
     /// The most memory that a plugin's manifest may ask for.
     pub max_memory: Bytes,
     /// The longest that it may let a call or a hook take.
@@ -54,6 +57,7 @@ impl Default for Settings {
             max_component: Bytes(128 << 20),
             compile_timeout: Millis(120_000),
             compile_threads: 0,
+            function_cache: Bytes(256 << 20),
             max_memory: Bytes(4 << 30),
             max_timeout: Millis(900_000),
             max_concurrency: 1000,

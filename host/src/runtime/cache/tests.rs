@@ -163,3 +163,36 @@ async fn files_that_nobody_wants_go_and_only_those() {
     cache.forget(&digests[0]).unwrap();
     assert!(!there(&digests[0]) && names(dir.path()).is_empty());
 }
+
+/// A component with a custom section, which makes it as large as one with an interpreter.
+fn padded(bytes: usize, version: u8) -> Vec<u8> {
+    let length = u32::try_from(bytes + 6).unwrap();
+    let mut component = EMPTY.to_vec();
+    component.push(0);
+    // LEB128, as long as it may be.
+    component.extend((0..5).map(|at| {
+        let more = if at < 4 { 0x80 } else { 0 };
+        (length >> (7 * at)) as u8 & 0x7f | more
+    }));
+    component.extend([5, b'l', b'a', b'r', b'g', b'e']);
+    component.extend(vec![version; bytes]);
+    let module = wat::parse_str("(module (func (result i32) (i32.const 1)))").unwrap();
+    component.extend([1, module.len() as u8]);
+    component.extend(module);
+    component
+}
+
+#[tokio::test]
+async fn functions_are_kept_of_components_that_are_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).unwrap().with_functions(Bytes(1 << 20));
+    let engine = Engine::default();
+    let mut files = Vec::new();
+    for (size, version) in [(LARGE / 2, 0), (LARGE, 1), (LARGE, 2)] {
+        let component = padded(size, version);
+        cache.compile(&engine, &blake3::hash(&component), component).await.unwrap();
+        until_named(&cache).await;
+        files.push(names(dir.path()).iter().filter(|name| name.ends_with(".functions")).count());
+    }
+    assert_eq!(files, [0, 1, 1], "the third has none of its own");
+}
