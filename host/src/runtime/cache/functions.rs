@@ -154,7 +154,8 @@ impl Functions {
             bytes += found.len();
             if bytes > self.limit || number >= MAX_PACKS {
                 self.lock().retain(|kept| kept != name);
-                fs::remove_file(self.dir.join(name))?;
+                // Another host may have done so.
+                let _ = fs::remove_file(self.dir.join(name));
             }
         }
         Ok(())
@@ -206,7 +207,7 @@ impl Session {
     }
 
     fn write(&self, made: &HashMap<Key, Vec<u8>>) -> io::Result<()> {
-        let Functions { dir, .. } = &*self.functions;
+        let dir = &self.functions.dir;
         let mut file = tempfile::Builder::new().prefix(super::UNNAMED).tempfile_in(dir)?;
         let functions = made.iter().map(|(key, code)| (key, code.as_slice()));
         pack::write(file.as_file_mut(), functions)?;

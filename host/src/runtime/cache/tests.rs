@@ -164,21 +164,19 @@ async fn files_that_nobody_wants_go_and_only_those() {
     assert!(!there(&digests[0]) && names(dir.path()).is_empty());
 }
 
-/// A component with a custom section, which makes it as large as one with an interpreter.
+/// A component with a custom section that makes it as large as one with an interpreter.
 fn padded(bytes: usize, version: u8) -> Vec<u8> {
-    let length = u32::try_from(bytes + 6).unwrap();
-    let mut component = EMPTY.to_vec();
-    component.push(0);
-    // LEB128, as long as it may be.
-    component.extend((0..5).map(|at| {
-        let more = if at < 4 { 0x80 } else { 0 };
-        (length >> (7 * at)) as u8 & 0x7f | more
-    }));
-    component.extend([5, b'l', b'a', b'r', b'g', b'e']);
-    component.extend(vec![version; bytes]);
-    let module = wat::parse_str("(module (func (result i32) (i32.const 1)))").unwrap();
-    component.extend([1, module.len() as u8]);
-    component.extend(module);
+    let component = "(component
+        (core module $m (func (result i32) (i32.const 1)))
+        (core instance (instantiate $m)))";
+    let mut component = wat::parse_str(component).unwrap();
+    let length = bytes + 6;
+    // The kind, the length in LEB128 of five bytes, and the section's name.
+    let mut section = vec![0];
+    section.extend((0..5).map(|at| (length >> (7 * at)) as u8 & 0x7f | u8::from(at < 4) << 7));
+    section.extend(b"\x05large");
+    section.resize(section.len() + bytes, version);
+    component.splice(8..8, section);
     component
 }
 

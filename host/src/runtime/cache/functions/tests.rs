@@ -21,7 +21,9 @@ fn component(changed: u32) -> Vec<u8> {
         )
         .unwrap();
     }
-    wat::parse_str(format!("(component (core module {functions}))")).unwrap()
+    let component =
+        format!("(component (core module $m {functions}) (core instance (instantiate $m)))");
+    wat::parse_str(component).unwrap()
 }
 
 fn open(dir: &Path) -> Arc<Functions> {
