@@ -20,7 +20,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -127,9 +127,11 @@ impl Cache {
         let (path, fresh, engine) = (self.path(engine, digest), self.fresh.clone(), engine.clone());
         let size = bytes.as_ref().len();
         let functions = self.functions.clone().filter(|_| size >= LARGE);
+        // One that is begun again goes on with the functions that were made.
+        let session = OnceLock::new();
         let job = move |done| {
-            let functions = functions.as_ref();
-            compile_and_keep(&engine, bytes.as_ref(), &path, functions, &fresh, done);
+            let session = session.get_or_init(|| begin(functions.as_ref()?, &engine));
+            compile_and_keep(&engine, bytes.as_ref(), &path, session.as_ref(), &fresh, done);
         };
         self.compilers.run(size, job).await?
     }
@@ -199,12 +201,11 @@ fn compile_and_keep(
     engine: &Engine,
     bytes: &[u8],
     path: &Path,
-    functions: Option<&Arc<Functions>>,
+    session: Option<&Arc<Session>>,
     fresh: &Fresh,
     done: oneshot::Sender<Result<Component, Error>>,
 ) {
-    let session = functions.and_then(|functions| begin(functions, engine));
-    match compile(engine, bytes, path, session.as_ref()) {
+    match compile(engine, bytes, path, session) {
         Ok((component, file)) => {
             fresh.insert(path.to_owned(), component.clone());
             let _ = done.send(Ok(component));
@@ -265,8 +266,7 @@ fn precompile(
 ) -> wasmtime::Result<Vec<u8>> {
     let Some(session) = session else { return engine.precompile_component(bytes) };
     let native = session.compiler(engine)?.precompile_component(bytes)?;
-    let count = |number: &std::sync::atomic::AtomicU64| number.load(Ordering::Relaxed);
-    let (reused, compiled) = (count(&session.reused), count(&session.compiled));
+    let (reused, compiled) = session.take_counts();
     counter!("trellis_functions_reused_total").increment(reused);
     counter!("trellis_functions_compiled_total").increment(compiled);
     tracing::debug!(reused, compiled, "functions");

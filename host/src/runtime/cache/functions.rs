@@ -56,10 +56,8 @@ pub(super) struct Session {
     /// The hash of the engine.
     scope: u64,
     made: Mutex<Made>,
-    /// Functions that were there already.
-    pub(super) reused: AtomicU64,
-    /// Functions that were not.
-    pub(super) compiled: AtomicU64,
+    reused: AtomicU64,
+    compiled: AtomicU64,
 }
 
 #[derive(Default)]
@@ -190,6 +188,13 @@ impl Session {
 
     fn lock(&self) -> MutexGuard<'_, Made> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many functions were there already, and how many had to be compiled, since the last time
+    /// somebody asked.
+    pub(super) fn take_counts(&self) -> (u64, u64) {
+        let take = |count: &AtomicU64| count.swap(0, Ordering::Relaxed);
+        (take(&self.reused), take(&self.compiled))
     }
 
     /// Keep what was made. Writes the disk.
