@@ -16,6 +16,7 @@
 //! - [`backends`]: what the house stands on (log, SQL, key-value), without any WebAssembly.
 //! - [`quantity`]: sizes and times as people write them.
 //! - [`secret`]: values that are never shown.
+//! - [`world`]: the time, chance, and what other hosts answer.
 //! - [`observe`]: where log lines and numbers of all rooms end up. No room enters it to write: that
 //!   is what the crates `tracing` and `metrics` are for.
 
@@ -33,3 +34,4 @@ pub mod secret;
 pub mod serve;
 pub mod settings;
 pub mod triggers;
+pub mod world;

@@ -19,6 +19,7 @@ const ROOMS: &[&[&str]] = &[
     &["capabilities"],
     &["backends"],
     &["observe"],
+    &["world"],
     &["quantity", "secret"],
 ];
 

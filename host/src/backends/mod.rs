@@ -15,6 +15,8 @@ use std::{path::Path, sync::Arc};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+use crate::world::World;
+
 /// The backends that the capabilities and the consumer trigger share.
 #[derive(Clone)]
 pub struct Backends {
@@ -30,6 +32,8 @@ pub struct Backends {
     pub blobs: Arc<dyn blobs::Blobs>,
     /// Each plugin's channels and connections.
     pub channels: Arc<channels::Hub>,
+    /// Where the time comes from, and what else is not the house's own.
+    pub world: World,
 }
 
 /// Where each backend lives and what it may take.
@@ -78,21 +82,32 @@ pub struct Unusable(&'static str);
 impl Backends {
     /// Open the backends; what is embedded lives in a directory.
     pub async fn open(settings: &Settings, data: &Path) -> anyhow::Result<Self> {
-        let log = open_log(&settings.log, data).await?;
+        Self::open_in(World::default(), settings, data).await
+    }
+
+    /// The same in another world.
+    pub async fn open_in(world: World, settings: &Settings, data: &Path) -> anyhow::Result<Self> {
+        let log = open_log(&settings.log, data, &world).await?;
         let server = open_server(settings).await?;
         let sql = open_sql(settings, server.as_ref(), data)?;
         let keyvalue = open_keyvalue(settings, server.as_ref(), data).await?;
         let cache = open_cache(&settings.cache).await?;
         let blobs = open_blobs(&settings.blobs, data).await?;
-        let channels = open_channels(settings, &log);
-        Ok(Self { log, sql, keyvalue, cache, blobs, channels })
+        let channels = open_channels(settings, &log, &world);
+        Ok(Self { log, sql, keyvalue, cache, blobs, channels, world })
     }
 }
 
-async fn open_log(settings: &log::Settings, data: &Path) -> anyhow::Result<Arc<dyn log::Log>> {
+async fn open_log(
+    settings: &log::Settings,
+    data: &Path,
+    world: &World,
+) -> anyhow::Result<Arc<dyn log::Log>> {
     Ok(match settings.backend {
         log::Backend::Embedded => {
-            Arc::new(log::embedded::Embedded::open(settings.clone(), &data.join("log")).await?)
+            let (settings, directory) = (settings.clone(), data.join("log"));
+            let world = world.clone();
+            Arc::new(log::embedded::Embedded::open_in(world, settings, &directory).await?)
         }
         #[cfg(feature = "kafka")]
         log::Backend::Kafka => {
@@ -109,12 +124,19 @@ async fn open_log(settings: &log::Settings, data: &Path) -> anyhow::Result<Arc<d
 }
 
 /// Hosts that share their topics share their channels.
-fn open_channels(settings: &Settings, log: &Arc<dyn log::Log>) -> Arc<channels::Hub> {
+fn open_channels(
+    settings: &Settings,
+    log: &Arc<dyn log::Log>,
+    world: &World,
+) -> Arc<channels::Hub> {
     let own = settings.channels.clone();
-    match settings.log.backend == log::Backend::Kafka && own.shared {
-        true => channels::Hub::sharing(own, Arc::clone(log)),
-        false => Arc::new(channels::Hub::new(own)),
+    if settings.log.backend == log::Backend::Kafka && own.shared {
+        return channels::Hub::sharing(own, Arc::clone(log));
     }
+    Arc::new(match world.as_fixed() {
+        None => channels::Hub::new(own),
+        Some(_) => channels::Hub::first(own),
+    })
 }
 
 async fn open_server(settings: &Settings) -> anyhow::Result<Option<Arc<postgres::Server>>> {

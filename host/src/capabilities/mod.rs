@@ -18,12 +18,13 @@ use serde::{
 };
 use wasmtime::component::Linker;
 
-use crate::backends::Backends;
+use crate::{backends::Backends, world::World};
 
 pub mod blobs;
 pub mod cache;
 pub mod channels;
 pub mod config;
+mod fixed;
 pub mod geoip;
 pub mod http;
 pub mod keyvalue;
@@ -202,6 +203,7 @@ macro_rules! capabilities {
 
         /// Every capability, open.
         pub struct Capabilities {
+            world: World,
             $($field: $capability,)*
         }
 
@@ -209,6 +211,7 @@ macro_rules! capabilities {
             /// Open them all.
             pub async fn open(settings: Settings, backends: &Backends) -> anyhow::Result<Self> {
                 Ok(Self {
+                    world: backends.world.clone(),
                     $($field: <$capability>::open(settings.$field, backends).await?,)*
                 })
             }
@@ -222,6 +225,7 @@ macro_rules! capabilities {
             /// Get all that a generation may use ready.
             pub async fn prepare(&self, plugin: &Plugin, needs: &Needs) -> anyhow::Result<Prepared> {
                 Ok(Prepared {
+                    world: self.world.clone(),
                     $($field: match &needs.$field {
                         Some(grant) => Some(Arc::new(self.$field.prepare(plugin, grant).await?)),
                         None if <$capability as Capability>::NEEDS_GRANT => None,
@@ -235,6 +239,8 @@ macro_rules! capabilities {
 
         /// What a generation has of each capability; `None` where it may not use it.
         pub struct Prepared {
+            /// The world that its guests see.
+            pub world: World,
             $(#[doc = concat!("`", stringify!($field), "`")]
             pub $field: Option<Arc<<$capability as Capability>::Prepared>>,)*
         }

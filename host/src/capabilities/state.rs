@@ -15,7 +15,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::WasiHttpCtx;
 
-use super::{Instances, Prepared, logging::Stream};
+use super::{Instances, Prepared, fixed, logging::Stream};
 use crate::observe::traces::Trace;
 
 /// The most resources that a store has at a time, and the most handles to them: each takes memory
@@ -61,6 +61,9 @@ impl State {
 fn wasi(prepared: &Prepared) -> WasiCtx {
     let mut builder = WasiCtx::builder();
     builder.max_random_size(MAX_RANDOM);
+    if let Some(world) = prepared.world.as_fixed() {
+        fixed::settle(&mut builder, world);
+    }
     if let Some(log) = &prepared.logging {
         builder.stdout(Stream::stdout(log)).stderr(Stream::stderr(log));
     }

@@ -24,6 +24,7 @@ use crate::{
     manifest::Manifest,
     quantity::now_ms,
     runtime::{CallError, Code, Instances, Lease, Runtime, exports::Offered, instances::Limits},
+    world::World,
 };
 
 /// All that is known of a component after its checks: enough to make a generation of it again.
@@ -87,6 +88,7 @@ pub struct Generation {
     /// Calls that gave no answer, by [`CallError::KINDS`].
     unanswered: [AtomicU64; CallError::KINDS.len()],
     told: Meter,
+    world: World,
 }
 
 /// Calls of a generation, and how they ended.
@@ -111,6 +113,7 @@ impl Generation {
         prepared: Prepared,
     ) -> Self {
         Self {
+            world: prepared.world.clone(),
             plugin: blueprint.manifest.name.as_str().into(),
             number,
             blueprint,
@@ -131,6 +134,11 @@ impl Generation {
     /// What it asked for.
     pub fn manifest(&self) -> &Manifest {
         &self.blueprint.manifest
+    }
+
+    /// The world that its guests see.
+    pub fn world(&self) -> &World {
+        &self.world
     }
 
     /// What it exports.

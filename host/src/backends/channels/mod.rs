@@ -80,6 +80,11 @@ impl Hub {
         Self::of(settings, fastrand::u32(NODES), None)
     }
 
+    /// The same, whose connections are numbered from the beginning.
+    pub fn first(settings: Settings) -> Self {
+        Self::of(settings, 0, None)
+    }
+
     /// One that shares its channels with all others that have the same topic in this log. It does
     /// not wait for that: see [`Self::ready`].
     pub fn sharing(settings: Settings, log: Arc<dyn Log>) -> Arc<Self> {

@@ -32,11 +32,13 @@ use crate::{
     backends::Backends,
     observe::traces::Trace,
     quantity::{Bytes, Millis},
+    world::World,
 };
 
 mod body;
 mod client;
 mod fields;
+mod fixed;
 mod guard;
 mod host;
 mod hosts;
@@ -95,6 +97,7 @@ pub struct Http {
     settings: Settings,
     public: Arc<Client>,
     private: Arc<Client>,
+    world: World,
 }
 
 impl Http {
@@ -103,6 +106,7 @@ impl Http {
             settings,
             public: Arc::new(Client::new(lookup.clone(), Reach::Public)),
             private: Arc::new(Client::new(lookup, Reach::Private)),
+            world: World::default(),
         }
     }
 }
@@ -116,6 +120,8 @@ pub struct Prepared {
     slots: Arc<Semaphore>,
     /// Whether the log has said already that a request was refused.
     told: AtomicBool,
+    /// A fixed one has the answers of other hosts.
+    world: World,
 }
 
 impl Prepared {
@@ -184,8 +190,8 @@ impl Capability for Http {
     type Prepared = Prepared;
     type Instance = Instance;
 
-    async fn open(settings: Settings, _backends: &Backends) -> anyhow::Result<Self> {
-        Ok(Self::with_lookup(settings, guard::system()))
+    async fn open(settings: Settings, backends: &Backends) -> anyhow::Result<Self> {
+        Ok(Self { world: backends.world.clone(), ..Self::with_lookup(settings, guard::system()) })
     }
 
     fn link(linker: &mut Linker<State>, engine: Dialect) -> wasmtime::Result<()> {
@@ -216,6 +222,7 @@ impl Capability for Http {
             client: client.clone(),
             slots: Arc::new(Semaphore::new(self.settings.concurrency)),
             told: AtomicBool::new(false),
+            world: self.world.clone(),
         })
     }
 
@@ -296,6 +303,9 @@ impl Prepared {
         let request = request.map(|body| body::outgoing(body, self.settings.max_request_bytes.0));
         if let Some(error) = request.body().is_too_large() {
             return Err(error);
+        }
+        if let Some(world) = self.world.as_fixed() {
+            return fixed::answer(world, request, slot).await;
         }
         let most = self.settings.max_response_bytes.0;
         let response = self.client.send(request, waits, most, slot).await?;

@@ -9,6 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::world::{Fixed, Hosts};
 
 type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;
 
@@ -98,6 +99,34 @@ async fn a_granted_host_answers() {
         assert_eq!(answer.headers()["x-host"], format!("home.test:{}", address.port()).as_str());
         assert_eq!(text(answer).await.unwrap(), format!("hello {round}"));
     }
+}
+
+/// Answers what it is asked, if it is asked anything.
+struct Echo;
+
+impl Hosts for Echo {
+    fn answer(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, String> {
+        match request.body().is_empty() {
+            true => Err("nothing was asked".into()),
+            false => Ok(http::Response::new(request.into_body())),
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_a_fixed_world_nothing_goes_out_and_grants_hold_all_the_same() {
+    let world = World::fixed(Fixed::new(0, 0, Box::new(Echo)));
+    let http = Http { world, ..Http::with_lookup(Settings::default(), lookup()) };
+    let plugin = Plugin { name: "caller".into(), generation: 1, config: Default::default() };
+    let grant = Grant { hosts: vec!["a.test".parse().unwrap()], private: false };
+    let prepared = Arc::new(http.prepare(&plugin, &grant).await.unwrap());
+    let mut caller = Http::instance(&prepared);
+    let answer = ask(&mut caller, "https://a.test/", "hello").await.unwrap();
+    assert_eq!(text(answer).await.unwrap(), "hello");
+    let nothing = ask(&mut caller, "https://a.test/", "").await;
+    assert!(matches!(nothing, Err(Error::InternalError(_))));
+    let denied = ask(&mut caller, "https://b.test/", "hello").await;
+    assert!(matches!(denied, Err(Error::HttpRequestDenied)));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use wasmtime::{
 };
 
 use super::{Call, Capability, Dialect, Plugin, State};
-use crate::backends::Backends;
+use crate::{backends::Backends, world::World};
 
 mod meter;
 mod stream;
@@ -55,12 +55,14 @@ pub struct Grant {}
 /// The capability.
 pub struct Logging {
     settings: Settings,
+    world: World,
 }
 
 /// The voice of one generation.
 pub struct Prepared {
     plugin: Arc<str>,
     meter: Meter,
+    world: World,
     dropped: metrics::Counter,
 }
 
@@ -94,6 +96,20 @@ pub enum Level {
     Critical,
 }
 
+impl Level {
+    /// As `wasi:logging` calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 impl Prepared {
     /// Write a line for the plugin, if its rate allows. `call` tells of the request
     /// or the messages that the plugin was called for, as far as that is known.
@@ -107,6 +123,9 @@ impl Prepared {
             return;
         }
         let (context, message) = (one_line(context, MAX_CONTEXT), one_line(message, MAX_LINE));
+        if let Some(world) = self.world.as_fixed() {
+            world.hear(level.name(), &message);
+        }
         let context = (!context.is_empty()).then_some(&*context);
         let cause = call.map(|call| call.cause.as_str()).filter(|cause| !cause.is_empty());
         let trace = call.and_then(|call| call.trace.as_ref()).map(|trace| display(trace.id()));
@@ -183,8 +202,8 @@ impl Capability for Logging {
     type Prepared = Prepared;
     type Instance = Instance;
 
-    async fn open(settings: Settings, _backends: &Backends) -> anyhow::Result<Self> {
-        Ok(Self { settings })
+    async fn open(settings: Settings, backends: &Backends) -> anyhow::Result<Self> {
+        Ok(Self { settings, world: backends.world.clone() })
     }
 
     fn link(linker: &mut Linker<State>, _engine: Dialect) -> wasmtime::Result<()> {
@@ -204,6 +223,7 @@ impl Capability for Logging {
         Ok(Prepared {
             plugin: plugin.name.clone(),
             meter: Meter::new(lines_per_second, burst, Instant::now()),
+            world: self.world.clone(),
             dropped: metrics::counter!("trellis_log_lines_dropped_total", "plugin" => label),
         })
     }

@@ -60,7 +60,7 @@ impl<S: Subscriber> Layer<S> for Kept {
 
 fn voice(settings: Settings) -> Arc<Prepared> {
     let plugin = Plugin { name: "speaker".into(), generation: 1, config: Default::default() };
-    let logging = Logging { settings };
+    let logging = Logging { settings, world: World::default() };
     Arc::new(
         futures_util::FutureExt::now_or_never(logging.prepare(&plugin, &Grant {}))
             .unwrap()

@@ -21,6 +21,7 @@ async fn ticking(concurrency: u32) -> (Arc<Runtime>, Arc<Instances>) {
     let runtime = Runtime::open(Settings { instances: 64, ..Settings::default() }, cache).unwrap();
     let (code, _) = runtime.load(Dialect::Plain, &blake3::hash(EMPTY), EMPTY).await.unwrap();
     let prepared = Prepared {
+        world: Default::default(),
         channels: None,
         config: None,
         geoip: None,

@@ -25,6 +25,7 @@ use crate::{
     manifest::Delivery,
     plugins::Generation,
     runtime::{CallError, Lease, exports::consumer::Failure},
+    world::World,
 };
 
 /// How long to wait for the next generation after one has ended.
@@ -205,6 +206,10 @@ impl Handler for Lent {
 
     fn generation(&self) -> u64 {
         self.generation
+    }
+
+    fn world(&self) -> World {
+        self.bound.borrow().generation.world().clone()
     }
 
     async fn handle(&mut self, batch: &Batch) -> Result<Verdict, Fault> {

@@ -6,6 +6,7 @@ use super::table::Table;
 use crate::{
     backends::log::{Batch, Outgoing},
     runtime::exports::consumer::Failure,
+    world::World,
 };
 
 /// Takes the batches of one partition.
@@ -15,6 +16,11 @@ pub trait Handler: Send + 'static {
 
     /// The generation that took the last batch; 0 before the first.
     fn generation(&self) -> u64;
+
+    /// The world in which a message waits for its next attempt.
+    fn world(&self) -> World {
+        World::default()
+    }
 
     /// Hand a batch over and wait for the verdict. An error leaves nothing behind that the
     /// delivery of the table keeps from being doubled.

@@ -170,7 +170,7 @@ impl<H: Handler> Loop<H> {
             match piece.deed.clone() {
                 Deed::Hand(pause) if !pause.is_zero() => {
                     self.meters.retries.increment(1);
-                    self.pause(pause).await?;
+                    self.hold(pause).await?;
                     plan.waited();
                 }
                 Deed::Hand(_) => {
@@ -375,7 +375,7 @@ impl<H: Handler> Loop<H> {
             tracing::warn!(plugin = %table.plugin, %topic, partition, error = %fault, "a batch waits");
         }
         let pause = self.backoff.pause();
-        self.pause(pause).await
+        self.wait(sleep(pause)).await
     }
 
     /// Nothing keeps the batch from going on any longer.
@@ -386,14 +386,20 @@ impl<H: Handler> Loop<H> {
         }
     }
 
+    /// Let a message wait for its next attempt.
+    async fn hold(&mut self, pause: Duration) -> Result<(), Leave> {
+        let world = self.handler.world();
+        self.wait(world.pause(pause)).await
+    }
+
     /// Wait, while reading ahead and committing go on.
-    async fn pause(&mut self, pause: Duration) -> Result<(), Leave> {
+    async fn wait(&mut self, time: impl Future<Output = ()>) -> Result<(), Leave> {
         let table = self.handler.table();
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(Leave::Stopped),
             broken = self.source.work(&table.consume.batch) => Err(broken.into()),
-            () = sleep(pause) => Ok(()),
+            () = time => Ok(()),
         }
     }
 }

@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{
     observe::traces,
-    quantity::now_ms,
     runtime::exports::{
         connection::{self, Transport},
         http::{packed::Head, plain},
     },
+    world::World,
 };
 
 /// What the edge itself reads of a head, found in one pass over its fields.
@@ -168,6 +168,8 @@ pub struct Asked<'a> {
     pub client: &'a Client<'a>,
     /// Identifies it.
     pub id: &'a Id,
+    /// Whose time it comes at.
+    pub world: &'a World,
     /// The names of the route's parameters.
     pub names: &'a [String],
     /// Where they are in the path.
@@ -185,7 +187,7 @@ impl Asked<'_> {
             query: self.parts.uri.query(),
             client_ip: &self.client.text,
             id: self.id.as_str(),
-            time_ms: now_ms(),
+            time_ms: self.world.now_ms(),
             params: &self.params().collect::<Vec<_>>(),
         };
         head.pack(&self.parts.headers)
@@ -203,7 +205,7 @@ impl Asked<'_> {
             headers: self.headers_with_host(),
             client_ip: self.client.text.to_string(),
             id: self.id.as_str().to_owned(),
-            time_ms: now_ms(),
+            time_ms: self.world.now_ms(),
             protocols: Vec::new(),
             last_event: None,
         }
@@ -238,7 +240,7 @@ impl Asked<'_> {
             headers: self.headers(),
             client_ip: self.client.text.to_string(),
             id: self.id.as_str().to_owned(),
-            time_ms: now_ms(),
+            time_ms: self.world.now_ms(),
             body: body.into(),
         }
     }

@@ -269,6 +269,7 @@ impl Edge {
             host: exchange.host.as_deref().map_err(|refusal| *refusal)?,
             client: &exchange.client,
             id: exchange.id,
+            world: binding.generation.world(),
             names: &binding.names,
             captures: &exchange.captures,
         };
@@ -370,6 +371,7 @@ async fn ask(
         host: exchange.host.as_deref().map_err(|refusal| *refusal)?,
         client: &exchange.client,
         id: exchange.id,
+        world: binding.generation.world(),
         names: &binding.names,
         captures: &exchange.captures,
     };

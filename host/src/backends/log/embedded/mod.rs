@@ -31,6 +31,7 @@ use super::{
     Batch, Error, Lag, Limit, Log, Member, Outgoing, Partition, Position, Range, Result, Settings,
     Start, Subscription, Topic, TopicSettings, topic,
 };
+use crate::world::World;
 
 mod assign;
 mod chunk;
@@ -70,19 +71,33 @@ impl Embedded {
     /// # Errors
     /// [`Error::Unavailable`] when the directory cannot be used or another process uses it.
     pub async fn open(settings: Settings, directory: &Path) -> Result<Self> {
+        Self::open_in(World::default(), settings, directory).await
+    }
+
+    /// The same in another world, whose clock stamps the records.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_in(world: World, settings: Settings, directory: &Path) -> Result<Self> {
         let (directory, runtime) = (directory.to_owned(), Handle::current());
-        let open = move || Self::open_blocking(settings, directory, runtime);
+        let open = move || Self::open_blocking(world, settings, directory, runtime);
         let opened = tokio::task::spawn_blocking(open);
         opened.await.map_err(|error| Error::Unavailable(format!("opening failed: {error}")))?
     }
 
-    fn open_blocking(settings: Settings, directory: PathBuf, runtime: Handle) -> Result<Self> {
+    fn open_blocking(
+        world: World,
+        settings: Settings,
+        directory: PathBuf,
+        runtime: Handle,
+    ) -> Result<Self> {
         let store = store::Store::open(&directory)?;
         let loaded = load::load(&store, &topics::Topics::default())?;
         let deadline = settings.revoke_deadline.into();
         let groups = |topics| groups::Groups::new(topics, deadline, runtime.clone());
         let (queue, requests) = mpsc::channel(writer::QUEUE);
-        let shared = Arc::new(Shared::new(loaded.topics, groups, queue, store, loaded.committed));
+        let shared = Shared::new(world, loaded.topics, groups, queue, store, loaded.committed);
+        let shared = Arc::new(shared);
         let tail = partition::TailBudget::new(settings.tail_bytes.as_usize());
         let writer = Writer::new(Arc::clone(&shared), directory, loaded.lanes, tail);
         let thread =

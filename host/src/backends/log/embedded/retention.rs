@@ -10,7 +10,6 @@ use super::{
     request::Request,
     shared::Shared,
     store::Store,
-    writer::now_ms,
 };
 
 /// Chunks that one request deletes at most, so that producers do not wait behind it for long.
@@ -53,7 +52,7 @@ async fn trim(
     if range.start == range.end {
         return Ok(false);
     }
-    let keep = Keep::of(settings);
+    let keep = Keep::of(settings, shared.now_ms());
     let (bases, start) = shared.on_disk(move |store| expired(store, id, range, keep)).await?;
     if bases.is_empty() {
         return Ok(false);
@@ -74,8 +73,8 @@ struct Keep {
 }
 
 impl Keep {
-    fn of(settings: &TopicSettings) -> Self {
-        let since = |age: u64| now_ms().saturating_sub_unsigned(age);
+    fn of(settings: &TopicSettings, now: i64) -> Self {
+        let since = |age: u64| now.saturating_sub_unsigned(age);
         Self { since: settings.retention_ms.map(since), bytes: settings.retention_bytes }
     }
 }

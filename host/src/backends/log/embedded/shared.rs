@@ -18,6 +18,7 @@ use super::{
     store::Store,
     topics::{Item, Topics},
 };
+use crate::world::World;
 
 /// The state of an open log.
 pub struct Shared {
@@ -29,6 +30,8 @@ pub struct Shared {
     pub queue: mpsc::Sender<Request>,
     /// The database; empty while it is not open.
     pub store: ArcSwapOption<Store>,
+    /// Whose clock stamps the records.
+    pub world: World,
     /// Reads from disk that may run at once: the threads for what blocks are not ours alone.
     readers: Semaphore,
     committed: Mutex<Committed>,
@@ -40,6 +43,7 @@ const READERS: usize = 8;
 impl Shared {
     /// The state of a log that was just opened.
     pub fn new(
+        world: World,
         topics: Topics,
         groups: impl FnOnce(Arc<ArcSwap<Topics>>) -> Arc<Groups>,
         queue: mpsc::Sender<Request>,
@@ -52,6 +56,7 @@ impl Shared {
             topics,
             queue,
             store: ArcSwapOption::from_pointee(store),
+            world,
             readers: Semaphore::new(READERS),
             committed: Mutex::new(committed),
         }
@@ -131,6 +136,11 @@ impl Shared {
             Start::Offset(offset) => Ok(offset.clamp(range.start, range.end)),
             Start::Time(time) => self.on_disk(move |store| store.first_at(id, range, time)).await,
         }
+    }
+
+    /// Now, in milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        i64::try_from(self.world.now_ms()).unwrap_or(i64::MAX)
     }
 
     /// Run what blocks on the disk away from the threads that serve.

@@ -97,7 +97,7 @@ async fn send(log: &Embedded, count: usize, timestamp_ms: Option<i64>) {
 }
 
 fn now_ms() -> i64 {
-    writer::now_ms()
+    crate::quantity::now_ms() as i64
 }
 
 #[tokio::test]

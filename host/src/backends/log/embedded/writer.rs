@@ -13,7 +13,7 @@ use std::{
     collections::HashSet,
     path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::mpsc;
@@ -109,7 +109,7 @@ impl Writer {
         };
         let mut changes = store.changes();
         let mut outcome = Outcome::default();
-        let now = now_ms();
+        let now = self.shared.now_ms();
         for request in requests.drain(..) {
             self.stage(request, now, &mut changes, &mut outcome);
         }
@@ -279,10 +279,4 @@ impl Writer {
             Err(error) => tracing::warn!(%error, "the log cannot be opened again yet"),
         }
     }
-}
-
-/// Milliseconds since 1970.
-pub fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as i64)
 }

@@ -26,6 +26,7 @@ async fn open(directory: &Path) -> capabilities::sql::Instance {
         keyvalue: Arc::new(keyvalue::Embedded::open(&directory.join("keyvalue")).unwrap()),
         cache: Arc::new(cache::Embedded::new(&Default::default())),
         blobs: Arc::new(files::Files::open(&directory.join("blobs"), 0).unwrap()),
+        world: Default::default(),
     };
     let sql = Sql::open(Default::default(), &backends).await.unwrap();
     let plugin = Plugin { name: "counters".into(), generation: 1, config: Default::default() };
