@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+mod alone;
 mod arrival;
 mod canary;
 pub mod changes;
@@ -26,6 +27,7 @@ mod trial;
 mod verdict;
 pub mod versions;
 
+pub use alone::Alone;
 pub use claims::Claim;
 pub use generation::{Blueprint, Generation};
 pub use orders::{Order, Refused};

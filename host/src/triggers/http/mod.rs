@@ -53,7 +53,7 @@ pub use connection::{Busy, Socket};
 pub use door::{Door, Handover, Knock, Opening, Place, Tune};
 pub use refusal::Refusal;
 pub use routes::RouteCheck;
-pub use server::{Error, Server};
+pub use server::{Error, Inside, Server};
 
 /// `[http]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -37,6 +37,10 @@ use super::{
 };
 use crate::plugins::Watch;
 
+mod inside;
+
+pub use inside::Inside;
+
 /// Requests that may share a connection of HTTP/2.
 const MAX_STREAMS: u32 = 256;
 /// After this time of silence the system asks whether the peer is still there.
