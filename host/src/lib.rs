@@ -4,6 +4,7 @@
 //! checks that it does:
 //!
 //! - [`cli`]: the commands.
+//! - [`cases`]: what a plugin is asked and what must come of it, tried in this process.
 //! - [`serve`]: opens the house, runs it, closes it.
 //! - [`settings`]: what the operator decides, table by table from the rooms below.
 //! - [`admin`]: what operators see and do while the host runs.
@@ -23,6 +24,7 @@
 pub mod admin;
 pub mod backends;
 pub mod capabilities;
+pub mod cases;
 pub mod cli;
 pub mod manifest;
 pub mod nodes;

@@ -9,6 +9,7 @@ use std::{
 /// From the top down; a room enters only those below it.
 const ROOMS: &[&[&str]] = &[
     &["cli"],
+    &["cases"],
     &["serve"],
     &["settings"],
     &["admin", "triggers"],

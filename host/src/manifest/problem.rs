@@ -163,7 +163,7 @@ impl std::error::Error for Problem {}
 
 impl Place {
     /// Where the bytes of a span stand. A span that goes beyond its line is cut off there.
-    fn of(text: &str, span: Range<usize>) -> Self {
+    pub fn of(text: &str, span: Range<usize>) -> Self {
         let start = floor(text, span.start);
         let before = &text[..start];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
