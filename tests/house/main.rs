@@ -9,6 +9,7 @@
 mod blobs;
 mod browser;
 mod cache;
+mod cases;
 #[cfg(feature = "kafka")]
 mod channels_nodes;
 mod chat;

@@ -1,8 +1,8 @@
 //! The commands: one file each, with its arguments and what it does.
 //!
-//! `new`, `serve`, `dev`, `build`, `check` and `docs` do their work in this process; `plugins`, `rollback`,
-//! `split`, `reload`, `nodes`, `logs` and `topics` ask a running host through its admin API. What
-//! people read goes to standard output,
+//! `new`, `serve`, `dev`, `build`, `check`, `test` and `docs` do their work in this process;
+//! `plugins`, `rollback`, `split`, `reload`, `nodes`, `logs` and `topics` ask a running host through
+//! its admin API. What people read goes to standard output,
 //! as text or with `--json` as JSON; errors and progress go to standard error.
 
 use std::{
@@ -29,6 +29,7 @@ mod reload;
 mod rollback;
 mod serve;
 mod split;
+mod test;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -53,6 +54,7 @@ Examples:
   trellis serve --plugins /srv/plugins   serve components and follow their directory
   trellis build plugins --out out        every plugin below `plugins`
   trellis check out/tracker.wasm         what it is and why it would be refused
+  trellis test plugins/tracker           does it do what its cases say
   trellis plugins                        what a running host serves
   trellis rollback tracker               the version before serves again
   trellis topics consume events --follow";
@@ -95,6 +97,7 @@ enum Command {
     Serve(serve::Arguments),
     Build(build::Arguments),
     Check(check::Arguments),
+    Test(test::Arguments),
     Docs(docs::Arguments),
     Plugins(plugins::Arguments),
     Rollback(rollback::Arguments),
@@ -115,6 +118,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Build(arguments) => build::run(arguments, &output),
         Command::Check(arguments) => check::run(arguments, &output),
+        Command::Test(arguments) => test::run(arguments, &output),
         Command::Docs(arguments) => docs::run(arguments, &output),
         Command::Plugins(arguments) => asking(plugins::run(arguments, &output)),
         Command::Rollback(arguments) => asking(rollback::run(arguments, &output)),

@@ -68,6 +68,7 @@ fn help_shows_every_command_with_examples() {
       serve     Run the plugins of a directory, and follow it as files come and go
       build     Build plugins: one file each, with its manifest inside
       check     Show what a component is and whether a host would refuse it
+      test      Try plugins with their cases
       plugins   Show the plugins of a running host
       rollback  Put an earlier version of a plugin back
       split     Give a new version of a plugin a part of its requests
@@ -89,6 +90,7 @@ fn help_shows_every_command_with_examples() {
       trellis serve --plugins /srv/plugins   serve components and follow their directory
       trellis build plugins --out out        every plugin below `plugins`
       trellis check out/tracker.wasm         what it is and why it would be refused
+      trellis test plugins/tracker           does it do what its cases say
       trellis plugins                        what a running host serves
       trellis rollback tracker               the version before serves again
       trellis topics consume events --follow

@@ -30,7 +30,7 @@ impl Progress {
     }
 
     /// What is being done now.
-    pub(super) fn doing(&self, what: &str) {
+    pub(in crate::cli) fn doing(&self, what: &str) {
         if self.live {
             let width = 79;
             let line: String = what.chars().take(width).collect();
@@ -58,7 +58,8 @@ impl Progress {
         eprint!("{report}");
     }
 
-    fn clear(&self) {
+    /// Take away what is being done.
+    pub(in crate::cli) fn clear(&self) {
         if self.live {
             eprint!("\r\x1b[K");
         }
