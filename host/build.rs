@@ -12,8 +12,8 @@ use std::{
 const FOLDERS: &[&str] = &["wit", "plugins/sdk", "host/src/cli/new/templates"];
 /// Single files.
 const FILES: &[&str] = &["Cargo.toml", "README.md", "host/settings.toml"];
-/// What builds and interpreters leave in them.
-const MADE: &[&str] = &["target", "node_modules", "__pycache__", ".trellis"];
+/// What builds, interpreters and checkers leave in them, besides folders that begin with a dot.
+const MADE: &[&str] = &["target", "node_modules", "__pycache__"];
 
 fn main() -> io::Result<()> {
     let host = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
@@ -43,6 +43,9 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<(
             continue;
         }
         let kind = entry.file_type()?;
+        if kind.is_dir() && name.as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
         if kind.is_dir() {
             collect(root, &path, files)?;
         } else if kind.is_file() {
