@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Progress, Project};
 
+mod python;
 mod rust;
 
 /// How plugins in one language are built.
@@ -21,7 +22,7 @@ pub(in crate::cli) struct Language {
 }
 
 /// All of them. A folder is in the first one whose entry it has.
-pub(in crate::cli) const ALL: &[Language] = &[rust::RUST];
+pub(in crate::cli) const ALL: &[Language] = &[rust::RUST, python::PYTHON];
 
 /// The language of a plugin's folder.
 pub(in crate::cli) fn of(folder: &Path) -> Option<&'static Language> {

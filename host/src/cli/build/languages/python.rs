@@ -1,0 +1,248 @@
+//! Plugins in Python: componentize-py runs the plugin's module once, and the component is the
+//! interpreter with what was in memory then.
+//!
+//! ```text
+//!  plugin.py ─┐
+//!  .trellis/python (the library) ──┼── componentize-py ── component
+//!  .trellis/wit (the world) ───────┤
+//!  dependencies of pyproject.toml ─┘  installed once, kept by what they are
+//! ```
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::Context;
+use toml::Table;
+
+use super::{Language, Progress, Project};
+use crate::cli::{
+    Hinted, assets,
+    build::{read, toolchain, world},
+};
+
+pub(super) const PYTHON: Language = Language { name: "python", entry: "plugin.py", equip, compile };
+
+/// The version that is installed. Its interpreter is Python 3.14.
+const COMPONENTIZE: &str = "0.25.0";
+/// The interpreter's version, for the choice of dependencies.
+const INTERPRETER: &str = "3.14";
+/// The module that a component begins with; it imports `plugin`.
+const ENTRY: &str = "trellis_entry";
+/// Where modules lie in what componentize-py takes for a virtual environment.
+const SITE: &str = "lib/site-packages";
+/// What runs the tool, whose own script names the interpreter it was installed with.
+const START: &str = "import sys; sys.argv[0] = 'componentize-py'\n\
+                     from componentize_py import script; sys.exit(script())";
+const NO_PYTHON: &str = "install Python 3.9 or newer with pip: \
+                         `apt install python3 python3-pip`, or https://www.python.org/downloads";
+
+const PURE: &str = "only packages with a wheel in pure Python (`…-none-any.whl`) run in a plugin; \
+                    pypi.org lists the files of each";
+/// Where the tool mounts the first directory of its path.
+const LIBRARY_MOUNT: &str = "0";
+
+/// Lay out the library and the world.
+fn equip(project: &Project) -> anyhow::Result<()> {
+    let generated = project.generated();
+    let library = generated.join("python");
+    let wanted = |path: &str| path.ends_with(".py") || path.ends_with("py.typed");
+    let files = assets::below("plugins/sdk/python")
+        .filter(|(path, _)| wanted(path) && !path.starts_with("tests/"))
+        .map(|(path, bytes)| (PathBuf::from(path), bytes));
+    fs::create_dir_all(&library)
+        .and_then(|()| assets::lay_out(&library, files))
+        .with_context(|| format!("cannot write `{}`", library.display()))?;
+    world::write(project.manifest, &generated.join("wit"))
+}
+
+/// Make the component.
+fn compile(project: &Project, progress: &Progress) -> anyhow::Result<Vec<u8>> {
+    let (name, generated) = (&project.manifest.name, project.generated());
+    let tool = componentize(progress)?;
+    let package = Package::read(project.folder)?;
+    let environment = match package.dependencies.is_empty() {
+        true => tool.clone(),
+        false => install(&package.dependencies, progress)?,
+    };
+    let out = tempfile::Builder::new().prefix("trellis-").suffix(".wasm").tempfile()?;
+    let mut python = python();
+    python
+        .args(["-c", START, "--wit-path"])
+        .arg(generated.join("wit"))
+        .args(["--world", world::WORLD])
+        // Names of modules that are the same whatever else is in the world.
+        .args(["--quiet", "--full-names", "componentize", ENTRY, "--python-path"])
+        .arg(generated.join("python"))
+        .arg("--python-path")
+        .arg(project.folder)
+        .args(package.path.iter().flat_map(|folder| ["--python-path".into(), folder.clone()]))
+        .arg("--output")
+        .arg(out.path())
+        .env("PYTHONPATH", &tool)
+        // Else it would take what is installed for other programs.
+        .env("VIRTUAL_ENV", &environment)
+        // Its errors are the plugin's, not of the tool's own code.
+        .env("RUST_BACKTRACE", "0");
+    let doing = format!("building {name}");
+    toolchain::run(&mut python, &doing, "", NO_PYTHON, progress).map_err(|error| {
+        match error.is::<Hinted>() {
+            true => error,
+            false => anyhow::anyhow!("`{name}` does not build\n{}", readable(&error.to_string())),
+        }
+    })?;
+    read(out.path())
+}
+
+/// componentize-py, installed where it is missing.
+fn componentize(progress: &Progress) -> anyhow::Result<PathBuf> {
+    toolchain::install(&format!("componentize-py-{COMPONENTIZE}"), progress, |place| {
+        let what = format!("componentize-py=={COMPONENTIZE}");
+        let mut pip = pip(place);
+        pip.args(["--no-deps", &what]);
+        toolchain::run(&mut pip, "installing", "pip cannot install it", NO_PYTHON, progress)?;
+        // The environment of plugins without dependencies.
+        Ok(fs::create_dir_all(place.join(SITE))?)
+    })
+}
+
+/// The environment with these dependencies, which are in pure Python: native code of others does
+/// not run in a component.
+fn install(wanted: &[String], progress: &Progress) -> anyhow::Result<PathBuf> {
+    let digest = blake3::hash(wanted.join("\n").as_bytes()).to_hex();
+    toolchain::install(&format!("python-packages-{:.16}", digest.as_str()), progress, |place| {
+        let mut pip = pip(&place.join(SITE));
+        pip.args(["--only-binary", ":all:", "--python-version", INTERPRETER])
+            .args(["--implementation", "py", "--abi", "none", "--platform", "any"])
+            .arg("--")
+            .args(wanted);
+        let failed = "pip cannot install the dependencies";
+        let installed = toolchain::run(&mut pip, "installing", failed, NO_PYTHON, progress);
+        installed.map(drop).map_err(|error| match error.is::<Hinted>() {
+            true => error,
+            false => Hinted::new(error.to_string(), PURE).into(),
+        })
+    })
+}
+
+/// What a build takes from the plugin's pyproject.toml.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Package {
+    /// `[project] dependencies`, in one order.
+    dependencies: Vec<String>,
+    /// `[tool.trellis] path`: further folders with modules of the plugin.
+    path: Vec<PathBuf>,
+}
+
+impl Package {
+    fn read(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join("pyproject.toml");
+        if !path.is_file() {
+            return Ok(Self::default());
+        }
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read `{}`", path.display()))?;
+        let package: Table =
+            toml::from_str(&text).with_context(|| format!("`{}` is not TOML", path.display()))?;
+        let texts = |keys: &[&str]| {
+            let (first, rest) = keys.split_first()?;
+            let start = package.get(*first)?;
+            let found = rest.iter().try_fold(start, |value, key| value.get(key))?;
+            let texts = found.as_array()?.iter().filter_map(|text| text.as_str());
+            Some(texts.map(str::to_owned).collect::<Vec<_>>())
+        };
+        let mut dependencies = texts(&["project", "dependencies"]).unwrap_or_default();
+        dependencies.sort();
+        let path = texts(&["tool", "trellis", "path"]).unwrap_or_default();
+        let path = path.into_iter().map(|path| folder.join(path)).collect();
+        Ok(Self { dependencies, path })
+    }
+}
+
+/// `pip install` into a directory. Modules are not compiled for an interpreter that is not theirs.
+fn pip(target: &Path) -> Command {
+    let mut pip = python();
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
+        .args(["--no-compile", "--target"])
+        .arg(target)
+        // It warns of what does not concern a directory of its own.
+        .env("PIP_ROOT_USER_ACTION", "ignore");
+    pip
+}
+
+fn python() -> Command {
+    let mut python = Command::new("python3");
+    // A folder of somebody else's modules is not looked into.
+    python.env_remove("PYTHONHOME").env_remove("PYTHONPATH").env("PYTHONDONTWRITEBYTECODE", "1");
+    python
+}
+
+/// What componentize-py says, as Python would say it of the plugin alone: without the tool's own
+/// frames and the library's, and with paths as people know them.
+fn readable(said: &str) -> String {
+    let told = said.split("\nCaused by:").next().unwrap_or(said);
+    let told = told.split_once("AssertionError: ").map_or(told, |(_, told)| told);
+    let mut text = String::new();
+    let mut hidden = false;
+    for line in told.trim_end().lines() {
+        if let Some(file) = line.strip_prefix("  File \"/") {
+            let (mount, path) = file.split_once('/').unwrap_or_default();
+            hidden = mount == LIBRARY_MOUNT;
+            if !hidden {
+                text += &format!("  File \"{path}\n");
+            }
+        } else if !(hidden && line.starts_with("    ")) {
+            hidden = false;
+            text += &format!("{line}\n");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_import_is_told_as_python_would_tell_it_of_the_plugin() {
+        let said = concat!(
+            "Traceback (most recent call last):\n",
+            "  File \"<string>\", line 2, in <module>\n",
+            "AssertionError: Traceback (most recent call last):\n",
+            "  File \"/0/trellis_entry.py\", line 18, in <module>\n",
+            "    import plugin\n",
+            "    ^^^^^^^^^^^^^\n",
+            "  File \"/1/plugin.py\", line 8\n",
+            "    retrun 1\n",
+            "           ^\n",
+            "SyntaxError: invalid syntax\n\n\n",
+            "Caused by:\n",
+            "    SyntaxError: invalid syntax (plugin.py, line 8)\n",
+        );
+        let told = concat!(
+            "Traceback (most recent call last):\n",
+            "  File \"plugin.py\", line 8\n",
+            "    retrun 1\n",
+            "           ^\n",
+            "SyntaxError: invalid syntax\n",
+        );
+        assert_eq!(readable(said), told);
+        assert_eq!(readable("no such world"), "no such world\n");
+    }
+
+    #[test]
+    fn a_package_says_what_it_depends_on_and_where_more_modules_are() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Package::read(dir.path()).unwrap(), Package::default());
+        let write = |text| fs::write(dir.path().join("pyproject.toml"), text).unwrap();
+        write("[project]\ndependencies = [\"b==2\", \"a\"]\n[tool.trellis]\npath = [\"../s\"]\n");
+        let package = Package::read(dir.path()).unwrap();
+        assert_eq!(package.dependencies, ["a", "b==2"]);
+        assert_eq!(package.path, [dir.path().join("../s")]);
+        write("[project");
+        assert!(Package::read(dir.path()).unwrap_err().to_string().ends_with("is not TOML"));
+    }
+}
