@@ -26,6 +26,7 @@ mod faults;
 mod foreign;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod languages;
 mod live;
 mod metrics;
 mod nodes;

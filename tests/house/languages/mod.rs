@@ -1,0 +1,3 @@
+//! Plugins in other languages than Rust, built with their real toolchains.
+
+mod python;
