@@ -34,7 +34,7 @@ pub mod produce;
 pub mod sql;
 mod state;
 
-pub use state::{Call, MAX_RESOURCES, Memory, State};
+pub use state::{Call, Lender, Loan, MAX_RESOURCES, Memory, State};
 
 /// Which engine a component runs on. An AOT file belongs to one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]

@@ -226,10 +226,45 @@ impl Memory {
         fits
     }
 
+    /// What lends further bytes of the plugin's memory, wherever it is carried.
+    pub fn lender(&self) -> Lender {
+        Lender { shared: self.shared.clone(), limit: self.limit }
+    }
+
     /// The host has dropped bytes that were taken.
     pub fn give_back(&mut self, bytes: usize) {
         self.mine -= bytes;
         self.shared.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Lends bytes of a plugin's memory to what the host keeps for its guests.
+#[derive(Clone)]
+pub struct Lender {
+    shared: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+impl Lender {
+    /// Count bytes until the loan is dropped; `None` where they do not fit.
+    pub fn lend(&self, bytes: usize) -> Option<Loan> {
+        let before = self.shared.fetch_add(bytes, Ordering::Relaxed);
+        // The loan exists first, so that what does not fit is taken back by its drop.
+        let loan = Loan { shared: self.shared.clone(), bytes };
+        (before.saturating_add(bytes) <= self.limit).then_some(loan)
+    }
+}
+
+/// Bytes that something of the guest's takes in the host, counted until it is dropped: for what may
+/// be dropped without the store being told.
+pub struct Loan {
+    shared: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.shared.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -291,6 +326,20 @@ mod tests {
         memory.hold(71);
         assert!(memory.overdrawn() && memory.exceeded());
         drop(memory);
+        assert_eq!(shared.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_loan_counts_until_it_is_dropped_and_what_does_not_fit_is_not_lent() {
+        let shared: Arc<AtomicUsize> = Arc::default();
+        let memory = Memory::new(shared.clone(), 100);
+        let lender = memory.lender();
+        let loan = lender.lend(60);
+        assert!(loan.is_some() && lender.lend(41).is_none());
+        assert_eq!(shared.load(Ordering::Relaxed), 60);
+        drop(memory);
+        assert_eq!(shared.load(Ordering::Relaxed), 60, "it outlives the store");
+        drop(loan);
         assert_eq!(shared.load(Ordering::Relaxed), 0);
     }
 

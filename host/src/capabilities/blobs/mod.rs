@@ -1,4 +1,5 @@
-//! `blobs`: bytes under a key in containers of the plugin's own, `trellis:storage/blobs`.
+//! `blobs`: bytes under a key in containers of the plugin's own, `trellis:storage/blobs`, and
+//! `wasi:blobstore` for components that were made for other hosts.
 //!
 //! The HTTP trigger enters here as well, where a plugin's answer names a blob as its body
 //! ([`Prepared::named`]): whatever else a plugin can say, it names its own blobs only.
@@ -8,6 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use metrics::Counter;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 
 use super::{Capability, Dialect, NoSettings, Plugin, State};
@@ -19,6 +21,7 @@ use crate::{
     quantity,
 };
 
+mod blobstore;
 mod host;
 #[cfg(test)]
 mod tests;
@@ -54,6 +57,8 @@ impl Default for Grant {
 pub struct Prepared {
     store: Arc<dyn Store>,
     containers: BTreeMap<String, Container>,
+    /// What is left of [`blobstore::MAX_OPEN`].
+    open: Arc<Semaphore>,
     read: Counter,
     written: Counter,
     errors: Counter,
@@ -77,6 +82,15 @@ pub enum Error {
     /// The blob is too large to be handed over whole.
     #[error("the blob has `{0}` bytes; read it in parts")]
     LargeBlob(u64),
+    /// There is nothing at the key.
+    #[error("there is no blob `{0}`")]
+    NoBlob(String),
+    /// A value was finished that goes nowhere.
+    #[error("nothing says where the value goes; call `write-data` before `finish`")]
+    NoPlace,
+    /// Too many blobs are open for reading.
+    #[error("`{0}` blobs are open for reading; drop one before the next")]
+    TooManyOpen(usize),
     /// The part is too large to be handed over.
     #[error("a part has `{0}` bytes; ask for {MAX_PART} at most")]
     LargePart(u32),
@@ -101,6 +115,7 @@ impl Prepared {
         Ok(Self {
             store: all.open(plugin, grant.max_bytes.0).await?,
             containers: grant.containers.iter().map(container).collect::<Result<_, _>>()?,
+            open: Arc::new(Semaphore::new(blobstore::MAX_OPEN)),
             read: counter("trellis_blobs_read_bytes_total"),
             written: counter("trellis_blobs_written_bytes_total"),
             errors: counter("trellis_blobs_errors_total"),
@@ -224,7 +239,8 @@ impl Prepared {
 
 impl Capability for Blobs {
     const NAME: &'static str = "blobs";
-    const INTERFACES: &'static [&'static str] = &[host::INTERFACE];
+    const INTERFACES: &'static [&'static str] =
+        &[host::INTERFACE, blobstore::BLOBSTORE, blobstore::CONTAINER, blobstore::TYPES];
     type Settings = NoSettings;
     type Grant = Grant;
     type Prepared = Prepared;
@@ -235,7 +251,8 @@ impl Capability for Blobs {
     }
 
     fn link(linker: &mut Linker<State>, _engine: Dialect) -> wasmtime::Result<()> {
-        host::link(linker)
+        host::link(linker)?;
+        blobstore::link(linker)
     }
 
     fn beyond(need: &Grant, allowed: &Grant) -> Vec<String> {
