@@ -154,8 +154,14 @@ fn check_import(manifest: &Manifest, import: &str) -> Result<(), Refusal> {
 }
 
 /// The packages of `wit/`, whose records some of a component's own exports use.
-const PACKAGES: &[&str] =
-    &["trellis:http", "trellis:kafka", "trellis:storage", "trellis:streaming", "trellis:plugin"];
+const PACKAGES: &[&str] = &[
+    "trellis:http",
+    "trellis:kafka",
+    "trellis:storage",
+    "trellis:streaming",
+    "trellis:plugin",
+    "wasmcloud:messaging",
+];
 
 fn is_types_of_an_offered_package(import: &str) -> bool {
     let interface = import.split('@').next().unwrap_or(import);

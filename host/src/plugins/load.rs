@@ -247,7 +247,8 @@ fn check_triggers(manifest: &Manifest, offered: Offered) -> anyhow::Result<()> {
     if offered.consumer.is_none() && !manifest.consume.is_empty() {
         bail!(
             "plugin `{name}` has `[[consume]]` in its manifest, but its component exports no \
-             consumer\nhint: export `trellis:kafka/consumer`, or take `[[consume]]` out"
+             consumer\nhint: export `trellis:kafka/consumer` or `wasmcloud:messaging/handler`, or \
+             take `[[consume]]` out"
         );
     }
     match (offered.connection, manifest.connect.is_some()) {

@@ -1,4 +1,5 @@
-//! `produce`: writing to topics, `trellis:kafka/producer` and `packed-producer`.
+//! `produce`: writing to topics, `trellis:kafka/producer` and `packed-producer`, and
+//! `wasmcloud:messaging` for components that were made for other hosts.
 //!
 //! A send waits until the log has made the records durable. While a consumer under
 //! `exactly-once = "topics"` handles a batch, its trigger opens a transaction here: sends are
@@ -17,11 +18,13 @@ use crate::backends::{Backends, log};
 
 mod ahead;
 mod host;
+mod messaging;
 mod packed;
 mod plain;
 
 pub use ahead::Ahead;
 use ahead::Landed;
+pub use messaging::{Message, REPLY_TO};
 
 /// The most records one call may send.
 const MAX_RECORDS: usize = 10_000;
@@ -147,7 +150,8 @@ impl Instance {
 
 impl Capability for Produce {
     const NAME: &'static str = "produce";
-    const INTERFACES: &'static [&'static str] = &[plain::INTERFACE, packed::INTERFACE];
+    const INTERFACES: &'static [&'static str] =
+        &[plain::INTERFACE, packed::INTERFACE, messaging::INTERFACE];
     type Settings = NoSettings;
     type Grant = Grant;
     type Prepared = Prepared;
@@ -159,7 +163,8 @@ impl Capability for Produce {
 
     fn link(linker: &mut Linker<State>, _engine: Dialect) -> wasmtime::Result<()> {
         plain::link(linker)?;
-        packed::link(linker)
+        packed::link(linker)?;
+        messaging::link(linker)
     }
 
     fn beyond(need: &Grant, allowed: &Grant) -> Vec<String> {

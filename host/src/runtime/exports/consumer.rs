@@ -1,4 +1,5 @@
-//! `trellis:kafka/consumer` and `packed-consumer`.
+//! `trellis:kafka/consumer` and `packed-consumer`, and `wasmcloud:messaging/handler` for components
+//! that were made for other hosts.
 
 use std::sync::Arc;
 
@@ -8,21 +9,27 @@ use wasmtime::{
 };
 
 use crate::{
-    backends::log::Batch,
-    capabilities::State,
+    backends::log::{Batch, record::Tail},
+    capabilities::{
+        State,
+        produce::{Message, REPLY_TO},
+    },
     runtime::{CallError, Lease},
 };
 
 const PLAIN: &str = "trellis:kafka/consumer@0.1.0";
 const PACKED: &str = "trellis:kafka/packed-consumer@0.1.0";
+const MESSAGES: &str = "wasmcloud:messaging/handler@0.2.0";
 
-/// The two forms of the contract.
+/// The forms of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Records and lists.
     Plain,
     /// One byte string.
     Packed,
+    /// One message after the other.
+    Messages,
 }
 
 /// `failure-action`
@@ -98,7 +105,12 @@ impl Indices {
     pub(super) fn of(component: &Component) -> wasmtime::Result<Option<Self>> {
         let find = |interface| super::function(component, interface, "handle");
         let packed = find(PACKED).map(|handle| Self { form: Form::Packed, handle });
-        Ok(packed.or_else(|| find(PLAIN).map(|handle| Self { form: Form::Plain, handle })))
+        let plain = || find(PLAIN).map(|handle| Self { form: Form::Plain, handle });
+        let messages = || {
+            let handle = super::function(component, MESSAGES, "handle-message");
+            handle.map(|handle| Self { form: Form::Messages, handle })
+        };
+        Ok(packed.or_else(plain).or_else(messages))
     }
 
     pub(super) fn form(&self) -> Form {
@@ -113,6 +125,7 @@ impl Indices {
         Ok(match self.form {
             Form::Packed => Exports::Packed(instance.get_typed_func(&mut *store, self.handle)?),
             Form::Plain => Exports::Plain(instance.get_typed_func(&mut *store, self.handle)?),
+            Form::Messages => Exports::Messages(instance.get_typed_func(&mut *store, self.handle)?),
         })
     }
 }
@@ -126,6 +139,34 @@ pub enum Exports {
     /// `consumer`
     #[allow(private_interfaces, reason = "called by this file alone")]
     Plain(TypedFunc<(PlainBatch,), Verdict>),
+    /// `wasmcloud:messaging/handler`
+    Messages(HandleMessage),
+}
+
+type HandleMessage = TypedFunc<(Message,), (Result<(), String>,)>;
+
+fn message(topic: &str, tail: &Tail<'_>) -> Message {
+    let body = tail.value().unwrap_or_default().to_vec().into();
+    let mut replies = tail.headers().filter(|(name, _)| *name == REPLY_TO);
+    let reply_to = replies.next().and_then(|(_, value)| String::from_utf8(value?.to_vec()).ok());
+    Message { subject: topic.to_owned(), body, reply_to }
+}
+
+/// Hand over one message after the other, up to the first that is refused: that one comes again,
+/// and those behind it.
+async fn each(
+    store: &mut Store<State>,
+    handle: HandleMessage,
+    topic: &str,
+    batch: &Batch,
+) -> wasmtime::Result<Result<(), Failure>> {
+    for (index, record) in (0..).zip(batch.records()) {
+        let message = message(topic, &record.tail);
+        if let (Err(reason),) = handle.call_async(&mut *store, (message,)).await? {
+            return Ok(Err(Failure { index, reason, action: Action::Retry(None) }));
+        }
+    }
+    Ok(Ok(()))
 }
 
 impl Lease {
@@ -144,6 +185,11 @@ impl Lease {
             Some(Exports::Plain(handle)) => {
                 let handle = *handle;
                 self.call(handle, (PlainBatch::unpack(topic, partition, &batch),)).await?.0
+            }
+            // One call as far as its time and the batch's transaction go.
+            Some(Exports::Messages(handle)) => {
+                let handle = *handle;
+                self.run(async |store| each(store, handle, topic, &batch).await).await?
             }
             None => return Err(self.lacks("a consumer")),
         };
