@@ -38,6 +38,7 @@ mod reload;
 mod schedules;
 mod secrets;
 mod sockets;
+mod standards;
 mod start;
 mod storage;
 mod support;
