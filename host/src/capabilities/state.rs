@@ -29,8 +29,8 @@ const MAX_RANDOM: u64 = 1 << 20;
 
 /// The data of one store.
 pub struct State {
-    /// WASI 0.2 and 0.3: no files, no sockets, no environment; what the guest prints becomes
-    /// lines of the log.
+    /// WASI 0.2 and 0.3: no files, no sockets; the environment is the plugin's configuration, and
+    /// what the guest prints becomes lines of the log.
     pub wasi: WasiCtx,
     /// The fields and sizes of wasi:http.
     pub http: WasiHttpCtx,
@@ -63,6 +63,11 @@ fn wasi(prepared: &Prepared) -> WasiCtx {
     builder.max_random_size(MAX_RANDOM);
     if let Some(world) = prepared.world.as_fixed() {
         fixed::settle(&mut builder, world);
+    }
+    if let Some(config) = &prepared.config {
+        for (name, value) in config.environment() {
+            builder.env(name, value);
+        }
     }
     if let Some(log) = &prepared.logging {
         builder.stdout(Stream::stdout(log)).stderr(Stream::stderr(log));

@@ -1,8 +1,9 @@
-//! `config`: a plugin's settings and secrets, `wasi:config` under every name in use.
+//! `config`: a plugin's settings and secrets, `wasi:config` under every name in use, and the
+//! environment.
 //!
 //! The values of `[config]` in the manifest are the plugin's own; the operator's values for the
 //! plugin win over them. Further keys and all secrets take a need and a grant. A secret is read
-//! anew for each generation, is answered by `get` alone, and is on no list.
+//! anew for each generation, is answered by `get` alone, and is on no list, the environment included.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -80,6 +81,16 @@ impl Prepared {
             Some(secret) => Some(secret.reveal()),
             None => self.values.get(key).cloned(),
         }
+    }
+
+    /// What the guest finds in its environment, for components that look for their settings there:
+    /// the values whose keys and texts can be there.
+    pub fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fits = |key: &str, value: &str| {
+            !key.is_empty() && !key.contains(['=', '\0']) && !value.contains('\0')
+        };
+        let all = self.values.iter().map(|(key, value)| (&**key, &**value));
+        all.filter(move |(key, value)| fits(key, value))
     }
 
     fn all(&self) -> Vec<Pair> {

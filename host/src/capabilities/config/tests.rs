@@ -69,3 +69,16 @@ fn a_need_beyond_the_grant_is_named_as_the_operator_would_write_it() {
     let allowed = Grant { keys: vec!["b".into()], secrets: vec![] };
     assert_eq!(Config::beyond(&need, &allowed), ["keys = [\"a\"]", "secrets = [\"s\"]"]);
 }
+
+#[tokio::test]
+async fn the_environment_has_the_values_that_fit_into_one_and_no_secrets() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "s3cret").unwrap();
+    let settings = format!(
+        "[values.shop]\nsize = \"1\\u00002\"\n\"a=b\" = 'x'\n'' = 'x'\n[secrets]\nkey = {{ file = '{}' }}",
+        file.path().display()
+    );
+    let own = prepare(&settings, "keys = ['a=b', '']\nsecrets = ['key']").await.unwrap();
+    assert_eq!(own.all().len(), 4);
+    assert_eq!(own.environment().collect::<Vec<_>>(), [("colour", "red")]);
+}
