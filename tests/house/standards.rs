@@ -1,5 +1,5 @@
 //! Interfaces of other hosts, as components use them that were made for those: `wasi:blobstore`,
-//! `wasmcloud:messaging`.
+//! `wasmcloud:messaging`, `wasi:otel` (whose spans are in `traces`).
 
 use serde_json::json;
 
@@ -127,4 +127,22 @@ async fn publishing_beyond_the_grant_and_requests_are_refused_in_words() {
     assert_eq!(reason, "the topic `others` was not granted; add it to `[needs.produce] topics`");
     let reason = refused(&host, "letters/request/letters", "x").await;
     assert!(reason.starts_with("nobody answers a request to `letters`"), "{reason}");
+}
+
+#[tokio::test]
+async fn lines_and_numbers_of_wasi_otel_reach_the_log_and_the_metrics() {
+    let host = Host::start(&["visitor"]).await;
+    done(&host, "diary/line/late", "").await;
+    for _ in 0..3 {
+        done(&host, "diary/count/steps.taken", "").await;
+    }
+    let metrics = host.admin("/metrics").await.text();
+    let series = "plugin_steps_taken{plugin=\"visitor\",stop_number=\"7\"} 3";
+    assert!(metrics.lines().any(|line| line == series), "{metrics}");
+    host.eventually(async || {
+        let log = host.log();
+        let line = |line: &str| line.contains("late stop.number=7") && line.contains("visitor");
+        if log.lines().any(line) { Ok(()) } else { Err(log) }
+    })
+    .await;
 }

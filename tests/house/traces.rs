@@ -210,3 +210,31 @@ async fn the_collector_gets_the_header_fields_of_the_settings_and_the_log_does_n
     assert_eq!(collector.fields.lock().unwrap()["authorization"], "Bearer tell-nobody");
     assert!(!host.log().contains("tell-nobody"));
 }
+
+#[tokio::test]
+async fn spans_of_a_component_with_an_sdk_lie_between_those_of_the_host() {
+    let (collector, endpoint) = Collector::start().await;
+    let host = Host::start_with(&["visitor"], &settings(&endpoint)).await;
+    let id = "0af7651916cd43dd8448eb211c80319c";
+    let request = Request::get(host.url("/visitor/diary/span/stroll"))
+        .header("traceparent", format!("00-{id}-b7ad6b7169203331-01"));
+    let told = host.request(request.body(Full::default()).unwrap()).await.text();
+    let spans = collector.until(&host, id, &["stroll", "send letters"]).await;
+    let named = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+    let server = spans.iter().find(|span| span.kind() == SpanKind::Server).unwrap();
+    assert_eq!(told, format!("{id} {}", hex(&server.span_id)));
+
+    let stroll = named("stroll");
+    assert_eq!(stroll.parent_span_id, server.span_id);
+    assert_eq!(noted(stroll, "trellis.plugin").as_deref(), Some("visitor"));
+    assert_eq!(noted(stroll, "stop.number").as_deref(), Some("7"));
+    assert_eq!(hex(&stroll.span_id), "00f067aa0ba902b7");
+    assert_eq!(named("send letters").parent_span_id, stroll.span_id);
+}
+
+#[tokio::test]
+async fn a_component_with_an_sdk_is_told_that_its_call_is_not_traced() {
+    let host = Host::start(&["visitor"]).await;
+    let told = host.get("/visitor/diary/span/stroll").await.text();
+    assert_eq!(told, format!("{} {}", "0".repeat(32), "0".repeat(16)));
+}

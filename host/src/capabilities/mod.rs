@@ -30,6 +30,7 @@ pub mod http;
 pub mod keyvalue;
 pub mod logging;
 pub mod metrics;
+pub mod otel;
 pub mod produce;
 pub mod sql;
 mod state;
@@ -273,6 +274,7 @@ capabilities! {
     http: http::Http,
     logging: logging::Logging,
     metrics: metrics::Metrics,
+    otel: otel::Otel,
     produce: produce::Produce,
     sql: sql::Sql,
     keyvalue: keyvalue::KeyValue,

@@ -125,6 +125,11 @@ pub const NAMES: &[(&str, Kind, &str)] = &[
     ),
     ("trellis_log_lines_dropped_total", Counter, "Log lines beyond a plugin's rate, by plugin."),
     (
+        "trellis_spans_dropped_total",
+        Counter,
+        "Spans that a plugin told of beyond its rate, or without a place in a trace, by plugin.",
+    ),
+    (
         "trellis_metric_values_dropped_total",
         Counter,
         "Values of metrics that are not allowed or too many, by plugin.",

@@ -161,6 +161,13 @@ impl Prepared {
     }
 }
 
+impl Instance {
+    /// Write a line of the call in progress, if the plugin's rate allows.
+    pub fn write(&self, level: Level, call: &Call, context: &str, message: &str) {
+        self.prepared.write(level, Some(call), context, message);
+    }
+}
+
 impl Drop for Prepared {
     fn drop(&mut self) {
         let dropped = self.meter.unreported();
@@ -240,7 +247,7 @@ fn log(
 ) -> wasmtime::Result<()> {
     let (context, message) = (context.to_str(&store)?, message.to_str(&store)?);
     if let Some(own) = &store.data().own.logging {
-        own.prepared.write(level, Some(&store.data().call), &context, &message);
+        own.write(level, &store.data().call, &context, &message);
     }
     Ok(())
 }

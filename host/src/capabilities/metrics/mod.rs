@@ -21,7 +21,8 @@ mod series;
 #[cfg(test)]
 mod tests;
 
-use series::{Handle, Kind, Kinds, MAX_LABELS, Series};
+pub use series::{Handle, Kind, Series};
+use series::{Kinds, MAX_LABELS};
 
 const INTERFACE: &str = "trellis:plugin/metrics@0.1.0";
 
@@ -54,6 +55,13 @@ pub struct Metrics {
 /// One store's way to its plugin's series.
 pub struct Instance {
     series: Arc<Series>,
+}
+
+impl Instance {
+    /// The plugin's series, for other interfaces that have numbers for them.
+    pub fn series(&self) -> &Arc<Series> {
+        &self.series
+    }
 }
 
 impl Capability for Metrics {

@@ -2,7 +2,10 @@
 //! where the collector is away or slow, spans are lost and counted.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +23,7 @@ use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
-    trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider},
+    trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanProcessor},
 };
 use tokio::runtime::Handle;
 
@@ -31,6 +34,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// The most spans that wait, about 1 KiB each, and the most that are sent at once.
 const WAITING: usize = 16_384;
 const AT_ONCE: usize = 2048;
+/// The most spans of plugins that wait, up to 16 KiB each.
+const WAITING_TOLD: usize = 2048;
 /// The longest that the collector may take.
 const ANSWER: Duration = Duration::from_secs(10);
 /// The most of its answer that is read.
@@ -50,29 +55,18 @@ impl Export {
     pub async fn open(settings: &Settings, node: String) -> Result<Self, Fault> {
         settings.check()?;
         let Some(target) = settings.target()? else { return Ok(Self(None)) };
-        let sender = Sender {
+        let sender = Arc::new(Sender {
             client: client(),
             fields: settings.fields().await?,
             runtime: Handle::current(),
             away: AtomicBool::new(false),
-        };
-        let exporter = SpanExporter::builder()
-            .with_http()
-            .with_http_client(sender)
-            .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(target)
-            .with_timeout(ANSWER)
-            .build()
-            .map_err(|error| Fault::Export(error.to_string()))?;
-        let config = BatchConfigBuilder::default()
-            .with_scheduled_delay(EVERY)
-            .with_max_queue_size(WAITING)
-            .with_max_export_batch_size(AT_ONCE)
-            .build();
-        let processor = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
-        let provider = provider(settings.service.clone(), node).with_span_processor(processor);
-        let provider = provider.build();
-        let tracer = Tracer { sdk: provider.tracer("trellis"), sample: settings.sample };
+        });
+        let resource = resource(settings.service.clone(), node);
+        let mut told = processor(sender.clone(), &target, WAITING_TOLD)?;
+        told.set_resource(&resource);
+        let own = processor(sender, &target, WAITING)?;
+        let provider = provider(resource).with_span_processor(own).build();
+        let tracer = Tracer { sdk: provider.tracer("trellis"), told, sample: settings.sample };
         match TRACER.set(tracer) {
             Ok(()) => Ok(Self(Some(provider))),
             Err(_) => Err(Fault::Export("this process has traces already".into())),
@@ -82,25 +76,51 @@ impl Export {
     /// Send what is left, within some seconds. Spans that end later are lost.
     pub async fn close(&self) {
         let Some(provider) = self.0.clone() else { return };
-        let closing = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(LAST));
+        let closing = tokio::task::spawn_blocking(move || {
+            let told = TRACER.get().map_or(Ok(()), |tracer| tracer.told.force_flush());
+            provider.shutdown_with_timeout(LAST).and(told)
+        });
         if let Ok(Err(error)) = closing.await {
             tracing::warn!(%error, "the last spans were not sent");
         }
     }
 }
 
-/// Spans that are begun are wanted: whether there is one has been decided before.
-pub(super) fn provider(
-    service: String,
-    node: String,
-) -> opentelemetry_sdk::trace::TracerProviderBuilder {
-    let resource = Resource::builder_empty()
+/// A queue of spans and the thread that sends them.
+fn processor(
+    sender: Arc<Sender>,
+    target: &str,
+    waiting: usize,
+) -> Result<BatchSpanProcessor, Fault> {
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(Shared(sender))
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(target)
+        .with_timeout(ANSWER)
+        .build()
+        .map_err(|error| Fault::Export(error.to_string()))?;
+    let config = BatchConfigBuilder::default()
+        .with_scheduled_delay(EVERY)
+        .with_max_queue_size(waiting)
+        .with_max_export_batch_size(waiting.min(AT_ONCE))
+        .build();
+    Ok(BatchSpanProcessor::builder(exporter).with_batch_config(config).build())
+}
+
+/// What every span is of: this host.
+pub(super) fn resource(service: String, node: String) -> Resource {
+    Resource::builder_empty()
         .with_service_name(service)
         .with_attributes([
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
             KeyValue::new("service.instance.id", node),
         ])
-        .build();
+        .build()
+}
+
+/// Spans that are begun are wanted: whether there is one has been decided before.
+pub(super) fn provider(resource: Resource) -> opentelemetry_sdk::trace::TracerProviderBuilder {
     SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).with_resource(resource)
 }
 
@@ -129,7 +149,11 @@ impl std::fmt::Debug for Sender {
     }
 }
 
-impl HttpClient for Sender {
+/// The sender of all queues.
+#[derive(Clone, Debug)]
+struct Shared(Arc<Sender>);
+
+impl HttpClient for Shared {
     fn send_bytes<'own, 'sending>(
         &'own self,
         request: Request<Bytes>,
@@ -139,11 +163,12 @@ impl HttpClient for Sender {
         Self: 'sending,
     {
         Box::pin(async move {
-            let sent = self.send(request).await;
+            let Self(sender) = self;
+            let sent = sender.send(request).await;
             match &sent {
-                Ok(answer) if answer.status().is_success() => self.arrived(),
-                Ok(answer) => self.lost(&answer.status()),
-                Err(error) => self.lost(&deepest(&**error)),
+                Ok(answer) if answer.status().is_success() => sender.arrived(),
+                Ok(answer) => sender.lost(&answer.status()),
+                Err(error) => sender.lost(&deepest(&**error)),
             }
             sent
         })

@@ -18,7 +18,7 @@ use opentelemetry::{
     Context,
     trace::{Link, SpanBuilder, Tracer as _},
 };
-use opentelemetry_sdk::trace::SdkTracer;
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracer};
 
 mod export;
 mod settings;
@@ -26,11 +26,13 @@ mod span;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
+mod told;
 
 pub use export::Export;
 pub use settings::{Fault, Settings};
 use span::Wish;
 pub use span::{Span, Trace};
+pub use told::{At, Attribute, Happened, Outcome, Told, Unfit, record};
 
 /// The header field, and the header of a record, that carries a trace.
 pub const TRACEPARENT: &str = "traceparent";
@@ -43,6 +45,8 @@ static TRACER: OnceLock<Tracer> = OnceLock::new();
 /// Begins spans.
 struct Tracer {
     sdk: SdkTracer,
+    /// Where spans go that plugins tell of.
+    told: BatchSpanProcessor,
     /// The part of the requests without a wish of their own that is traced.
     sample: f64,
 }

@@ -17,7 +17,7 @@ pub struct Span(Box<trace::Span>);
 
 /// A place in a trace that is recorded: what comes next belongs below it. A clone is a count.
 #[derive(Clone, Debug)]
-pub struct Trace(Arc<SpanContext>);
+pub struct Trace(pub(super) Arc<SpanContext>);
 
 /// What somebody else says about the trace of what they send.
 pub(super) enum Wish {

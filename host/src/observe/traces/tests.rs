@@ -8,7 +8,10 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, SpanData, SpanExporter},
 };
 
-use super::{export::provider, *};
+use super::{
+    export::{provider, resource},
+    *,
+};
 use crate::secret::Source;
 
 const SENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -26,9 +29,10 @@ impl SpanExporter for Kept {
 /// A tracer and what it has recorded; the provider keeps it going.
 fn tracer(sample: f64) -> (Tracer, Kept, SdkTracerProvider) {
     let kept = Kept::default();
-    let provider = provider("trellis".into(), "node".into());
+    let provider = provider(resource("trellis".into(), "node".into()));
     let provider = provider.with_simple_exporter(kept.clone()).build();
-    (Tracer { sdk: provider.tracer("test"), sample }, kept, provider)
+    let told = BatchSpanProcessor::builder(kept.clone()).build();
+    (Tracer { sdk: provider.tracer("test"), told, sample }, kept, provider)
 }
 
 #[test]

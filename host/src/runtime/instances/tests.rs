@@ -28,6 +28,7 @@ async fn ticking(concurrency: u32) -> (Arc<Runtime>, Arc<Instances>) {
         http: None,
         logging: None,
         metrics: None,
+        otel: None,
         produce: None,
         sql: None,
         keyvalue: None,

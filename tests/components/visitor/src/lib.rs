@@ -3,6 +3,7 @@
 
 use trellis_sdk::http::{Request, Response};
 
+mod diary;
 mod letters;
 mod luggage;
 
@@ -11,12 +12,21 @@ trellis_sdk::http!(answer);
 mod bindings {
     #![allow(unsafe_code, missing_docs, clippy::all, unused_qualifications)]
     wit_bindgen::generate!({
-        path: ["../../../wit/deps/io", "../../../wit/deps/blobstore", "../../../wit/deps/messaging"],
+        path: [
+            "../../../wit/deps/io",
+            "../../../wit/deps/clocks",
+            "../../../wit/deps/blobstore",
+            "../../../wit/deps/messaging",
+            "../../../wit/deps/otel",
+        ],
         inline: "
             package test:visitor;
             world visitor {
                 import wasi:blobstore/blobstore@0.2.0-draft;
                 import wasmcloud:messaging/consumer@0.2.0;
+                import wasi:otel/tracing@0.2.0-rc.2;
+                import wasi:otel/metrics@0.2.0-rc.2;
+                import wasi:otel/logs@0.2.0-rc.2;
                 export wasmcloud:messaging/handler@0.2.0;
             }
         ",
@@ -33,6 +43,7 @@ fn answer(request: Request<'_>) -> Response {
     let said = match room {
         "luggage" => luggage::answer(deed, name, request.body()),
         "letters" => letters::answer(deed, name, request.body()),
+        "diary" => diary::answer(deed, name),
         _ => Err(format!("there is no `{room}`")),
     };
     match said {
