@@ -1,5 +1,6 @@
-//! Components that nobody of this project wrote run as they are: `tests/foreign` names them and
-//! builds them from crates.io, into the directory that `TRELLIS_FOREIGN_COMPONENTS` names.
+//! Components that nobody of this project wrote, or that are written for other hosts with the SDKs
+//! of those, run as they are: `tests/foreign` names them and builds them with what crates.io has,
+//! into the directory that `TRELLIS_FOREIGN_COMPONENTS` names.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -27,12 +28,18 @@ async fn host_with(names: &[&str]) -> Host {
 /// A host whose only plugin is this component, with every path of the host.
 async fn host_of(name: &str) -> Host {
     let host = Host::start(&[]).await;
-    let manifest =
-        format!("name = \"{name}\"\n[http]\nmax-body = \"8MiB\"\nroutes = [\"/{{*path}}\"]\n");
-    host.install(&format!("{name}.toml"), manifest);
-    host.install(&format!("{name}.wasm"), foreign(name));
+    install(&host, name, "/{*path}", "").await;
     host.until("/", |answer| answer.status == 200).await;
     host
+}
+
+/// Install a component with a sidecar: its routes, and what else it says.
+async fn install(host: &Host, name: &str, routes: &str, more: &str) {
+    let manifest =
+        format!("name = \"{name}\"\n[http]\nmax-body = \"8MiB\"\nroutes = [\"{routes}\"]\n{more}");
+    host.install(&format!("{name}.toml"), manifest);
+    host.install(&format!("{name}.wasm"), foreign(name));
+    host.until_plugin(name, |status| status["state"] == "live").await;
 }
 
 async fn asked(host: &Host, request: http::request::Builder, body: impl Into<Bytes>) -> Answer {
@@ -119,4 +126,54 @@ async fn a_foreign_component_that_sleeps_holds_up_nobody() {
     };
     let (slept, ()) = tokio::join!(sleeping, others);
     assert!(slept.starts_with("slept for "), "{slept}");
+}
+
+#[tokio::test]
+async fn what_spins_sdk_shows_first_serves_without_a_manifest() {
+    let host = host_with(&["spin"]).await;
+    let answer = host.until("/spin/", |answer| answer.status == 200).await;
+    assert_eq!(answer.text(), "Hello, Spin");
+}
+
+#[tokio::test]
+async fn a_component_for_wasmcloud_keeps_values_and_objects_and_publishes() {
+    let host = Host::start(&[]).await;
+    let more = "[config]\ngreeting = \"hello\"\nother = \"x\"\n\
+                [needs.keyvalue]\nstores = [\"default\"]\n\
+                [needs.blobs]\ncontainers = [\"things\"]\n\
+                [needs.produce]\ntopics = [\"wasmcloud.out\"]\n\
+                [topics]\n\"wasmcloud.out\" = { partitions = 1 }\n";
+    install(&host, "wasmcloud", "/{*path}", more).await;
+    for count in ["1", "2"] {
+        assert_eq!(host.get("/count").await.text(), count);
+    }
+    assert_eq!(host.get("/pairs").await.text(), "one=1 two=2 nothing");
+    assert_eq!(host.get("/config").await.text(), "hello of 2");
+    let thing = "a thing\n".repeat(10_000);
+    assert_eq!(host.post("/object", thing.clone()).await.text(), thing);
+    assert_eq!(host.post("/message", "a message").await.text(), "published");
+    assert_eq!(host.records("wasmcloud.out", 1).await[0]["value"], "a message");
+}
+
+#[tokio::test]
+async fn a_component_for_wasmcloud_is_told_which_grants_it_lacks() {
+    let host = host_with(&["wasmcloud"]).await;
+    let failed = host.until_plugin("wasmcloud", |status| status["state"] == "failed").await;
+    let reason = failed["reason"].as_str().unwrap();
+    for capability in ["blobs", "keyvalue", "produce"] {
+        assert!(reason.contains(&format!("[needs.{capability}]")), "{capability}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_component_that_reads_its_environment_calls_another_host() {
+    let host = host_with(&["wasi-02-sync"]).await;
+    host.until("/wasi-02-sync/", |answer| answer.status == 200).await;
+    let target = host.url("/wasi-02-sync/");
+    let more = format!(
+        "[config]\nTARGET_URL = \"{target}\"\n\
+         [needs.http]\nhosts = [\"127.0.0.1:*\"]\nprivate = true\n"
+    );
+    install(&host, "wasi-02-client", "/proxy/{*path}", &more).await;
+    assert_eq!(host.get("/proxy/").await.text(), "Hello, WASI!");
 }
