@@ -74,10 +74,20 @@ pub(super) fn write(manifest: &Manifest, folder: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write the world to `{}`", folder.display()))
 }
 
-/// The files of all packages, each in a folder of its own.
+/// Packages that no world here names: they are for components that were made for other hosts, and a
+/// tool may have its own of them. It also takes only one of two drafts of a package.
+const ELSEWHERE: &[&str] = &[
+    "deps/blobstore/",
+    "deps/clocks/",
+    "deps/io/",
+    "deps/keyvalue-draft/",
+    "deps/messaging/",
+    "deps/otel/",
+];
+
+/// The files of all other packages, each in a folder of its own.
 fn packages() -> impl Iterator<Item = (&'static str, &'static [u8])> {
-    // Two drafts of one package have one name, and a tool takes only one of them.
-    let wanted = |path: &str| !path.starts_with("deps/keyvalue-draft/");
+    let wanted = |path: &str| !ELSEWHERE.iter().any(|package| path.starts_with(package));
     let flat = |path: &'static str| path.strip_prefix("deps/").unwrap_or(path);
     let files = assets::below("wit").filter(move |(path, _)| wanted(path));
     files.map(move |(path, bytes)| (flat(path), bytes))
