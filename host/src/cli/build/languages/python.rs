@@ -38,7 +38,6 @@ const START: &str = "import sys; sys.argv[0] = 'componentize-py'\n\
                      from componentize_py import script; sys.exit(script())";
 const NO_PYTHON: &str = "install Python 3.9 or newer with pip: \
                          `apt install python3 python3-pip`, or https://www.python.org/downloads";
-
 const PURE: &str = "only packages with a wheel in pure Python (`…-none-any.whl`) run in a plugin; \
                     pypi.org lists the files of each";
 /// Where the tool mounts the first directory of its path.
@@ -186,7 +185,7 @@ fn readable(said: &str) -> String {
     let told = told.split_once("AssertionError: ").map_or(told, |(_, told)| told);
     let mut text = String::new();
     let mut hidden = false;
-    for line in told.trim_end().lines() {
+    for line in told.trim().lines() {
         if let Some(file) = line.strip_prefix("  File \"/") {
             let (mount, path) = file.split_once('/').unwrap_or_default();
             hidden = mount == LIBRARY_MOUNT;
@@ -230,7 +229,7 @@ mod tests {
             "SyntaxError: invalid syntax\n",
         );
         assert_eq!(readable(said), told);
-        assert_eq!(readable("no such world"), "no such world\n");
+        assert_eq!(readable("\nno such world\n"), "no such world\n");
     }
 
     #[test]
