@@ -64,11 +64,13 @@ fn help_shows_every_command_with_examples() {
     Usage: trellis [OPTIONS] <COMMAND>
 
     Commands:
+      new       Make the project of a plugin
       dev       Build the plugins of a directory, serve them, and build again what is saved
       serve     Run the plugins of a directory, and follow it as files come and go
       build     Build plugins: one file each, with its manifest inside
       check     Show what a component is and whether a host would refuse it
       test      Try plugins with their cases
+      docs      Write the manual as web pages
       plugins   Show the plugins of a running host
       rollback  Put an earlier version of a plugin back
       split     Give a new version of a plugin a part of its requests
@@ -86,6 +88,7 @@ fn help_shows_every_command_with_examples() {
       -V, --version       Print version
 
     Examples:
+      trellis new greeter --lang python      the project of a plugin
       trellis dev                            build what is below `plugins`, serve it, watch
       trellis serve --plugins /srv/plugins   serve components and follow their directory
       trellis build plugins --out out        every plugin below `plugins`
