@@ -83,10 +83,9 @@ const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 /// So many components are kept without files. More than a few there are only where files cannot
 /// be named, on a disk that fails; then the oldest go, which are the least likely to be live.
 const MAX_FRESH: usize = 64;
-/// From this size on a component most likely carries an interpreter, most of which its next version
-/// carries, too. Looking each function up and keeping it costs a tenth of compiling it, which a
-/// component that is smaller may never gain back.
-const LARGE: usize = 1 << 20;
+/// From this size on what a version shares with the one before is worth looking for: to compile a
+/// smaller one takes about as long as to open the files.
+const LARGE: usize = 128 << 10;
 
 impl Cache {
     /// Open a directory, made if it is missing. `threads` compile a component; 0: as many as fit

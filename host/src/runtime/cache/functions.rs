@@ -9,6 +9,9 @@
 //!                          └───── packs on disk: what earlier ones have made
 //!            kept ─▶ one more pack; the least recently used go beyond the limit
 //! ```
+//! Some functions are compiled again although they are the same: the compiler (wasmtime 48) leaves a
+//! trace of what it compiled before in what it makes the digest of. That costs time, nothing else.
+//!
 //! They lie beside the AOT files and are trusted for the same reasons. A file belongs to an engine
 //! by its name; one that is broken is removed, and its functions are compiled again.
 
@@ -32,7 +35,7 @@ use pack::{Key, Pack, Place};
 /// How a file of functions ends, after the hash of its engine and a digest.
 const ENDING: &str = ".functions";
 /// So many files are kept, whatever their size: each is open.
-const MAX_PACKS: usize = 64;
+const MAX_PACKS: usize = 128;
 
 /// The functions that are kept in a directory.
 #[derive(Debug)]

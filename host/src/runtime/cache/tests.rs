@@ -164,7 +164,7 @@ async fn files_that_nobody_wants_go_and_only_those() {
     assert!(!there(&digests[0]) && names(dir.path()).is_empty());
 }
 
-/// A component with a custom section that makes it as large as one with an interpreter.
+/// A component with a custom section that makes it as large as it should be.
 fn padded(bytes: usize, version: u8) -> Vec<u8> {
     let component = "(component
         (core module $m (func (result i32) (i32.const 1)))
