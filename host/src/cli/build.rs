@@ -20,6 +20,7 @@ use serde::Serialize;
 use super::{Hinted, output::Output};
 use crate::manifest::{self, section};
 
+mod encode;
 pub(super) mod languages;
 mod progress;
 mod project;

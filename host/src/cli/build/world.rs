@@ -29,8 +29,8 @@ pub(super) fn text(manifest: &Manifest) -> String {
     )
 }
 
-/// What runs it.
-fn exports(manifest: &Manifest) -> Vec<&'static str> {
+/// The interfaces by which the host runs it.
+pub(super) fn exports(manifest: &Manifest) -> Vec<&'static str> {
     let all = [
         (manifest.http.is_some(), "trellis:http/packed-handler@0.1.0"),
         (!manifest.consume.is_empty(), "trellis:kafka/packed-consumer@0.1.0"),
@@ -43,8 +43,25 @@ fn exports(manifest: &Manifest) -> Vec<&'static str> {
 
 /// What it may use: what is free, and what it needs.
 fn imports(manifest: &Manifest) -> Vec<&'static str> {
+    let all = capabilities(manifest).into_iter();
+    all.filter_map(|(wanted, interface)| wanted.then_some(interface)).collect()
+}
+
+/// A world under another name that may use everything, whatever a manifest needs, and exports these
+/// interfaces. For tools that leave out what a module does not call: the host then tells which
+/// need is missing.
+pub(super) fn open(package: &str, manifest: &Manifest, exports: &[&str]) -> String {
+    let imports = capabilities(manifest).into_iter().map(|(_, interface)| interface);
+    let imports = imports.map(|interface| format!("    import {interface};\n"));
+    let exports = exports.iter().map(|interface| format!("    export {interface};\n"));
+    let lines: String = imports.chain(exports).collect();
+    format!("package {package};\n\nworld {WORLD} {{\n{lines}}}\n")
+}
+
+/// Every capability, and whether a plugin may use it.
+fn capabilities(manifest: &Manifest) -> [(bool, &'static str); 15] {
     let needs = &manifest.needs;
-    let all = [
+    [
         (true, "wasi:logging/logging@0.1.0-draft"),
         (true, "wasi:config/store@0.2.0-rc.1"),
         (true, "trellis:plugin/metrics@0.1.0"),
@@ -60,8 +77,7 @@ fn imports(manifest: &Manifest) -> Vec<&'static str> {
         (needs.channels.is_some(), "trellis:streaming/presence@0.1.0"),
         (needs.channels.is_some(), "trellis:streaming/mailboxes@0.1.0"),
         (needs.http.is_some(), "trellis:http/client@0.1.0"),
-    ];
-    all.into_iter().filter_map(|(wanted, interface)| wanted.then_some(interface)).collect()
+    ]
 }
 
 /// Write the world as a folder that every WIT tool reads: the world, and the packages it names

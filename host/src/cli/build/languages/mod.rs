@@ -4,6 +4,8 @@ use std::path::Path;
 
 use super::{Progress, Project};
 
+mod c;
+mod go;
 mod python;
 mod rust;
 
@@ -22,7 +24,7 @@ pub(in crate::cli) struct Language {
 }
 
 /// All of them. A folder is in the first one whose entry it has.
-pub(in crate::cli) const ALL: &[Language] = &[rust::RUST, python::PYTHON];
+pub(in crate::cli) const ALL: &[Language] = &[rust::RUST, python::PYTHON, go::GO, c::C];
 
 /// The language of a plugin's folder.
 pub(in crate::cli) fn of(folder: &Path) -> Option<&'static Language> {
