@@ -1,0 +1,90 @@
+// Package cache keeps values that may be forgotten at any moment, each for a time.
+//
+//	page, err := cache.Remember("catalogue", time.Hour, render)
+//
+// Needs `[needs.cache]` in the manifest.
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"trellis/internal/abi/types"
+	wit "trellis/internal/wit/trellis_storage_cache"
+)
+
+// What errors are told by with errors.Is.
+var (
+	ErrInvalid     = errors.New("this is beyond the limits of the cache")
+	ErrUnavailable = errors.New("the cache is unavailable")
+	ErrLost        = errors.New("the claim has ended")
+)
+
+// Get returns the value of a key, and whether there is one.
+func Get(key string) ([]byte, bool, error) {
+	found, err := answer(wit.Get(key))
+	value, is := found.Get()
+	return value, is, err
+}
+
+// Set writes a value for a time, from a millisecond to 30 days.
+func Set(key string, value []byte, ttl time.Duration) error {
+	_, err := answer(wit.Set(key, value, ms(ttl)))
+	return err
+}
+
+// Add writes a value only where there is none; whether it was written.
+func Add(key string, value []byte, ttl time.Duration) (bool, error) {
+	return answer(wit.Add(key, value, ms(ttl)))
+}
+
+// Delete forgets a key; a missing one is fine.
+func Delete(key string) error {
+	_, err := answer(wit.Delete(key))
+	return err
+}
+
+// How long others wait for one that computes a value.
+const (
+	lease = 10 * time.Second
+	wait  = 5 * time.Second
+)
+
+// Remember returns the value of a key, or what compute makes, which is kept for a time. Of many
+// callers at once, on all hosts, one computes and the others wait for it.
+func Remember(key string, ttl time.Duration, compute func() ([]byte, error)) ([]byte, error) {
+	claimed, err := answer(wit.ClaimTake(key, ms(lease), ms(wait)))
+	// A cache that is away, or somebody who takes too long, holds nobody up.
+	if err != nil || claimed.Tag() == wit.ClaimedTaken {
+		return compute()
+	}
+	if claimed.Tag() == wit.ClaimedValue {
+		return claimed.Value(), nil
+	}
+	claim := claimed.Yours()
+	defer claim.Drop()
+	value, err := compute()
+	if err == nil {
+		// A claim that was lost meanwhile leaves the value as good as it is.
+		_, _ = answer(claim.Fill(value, ms(ttl)))
+	}
+	return value, err
+}
+
+func ms(time time.Duration) uint64 { return uint64(max(time.Milliseconds(), 0)) }
+
+func answer[T any](result types.Result[T, wit.Error]) (T, error) {
+	if !result.IsErr() {
+		return result.Ok(), nil
+	}
+	var none T
+	switch err := result.Err(); err.Tag() {
+	case wit.ErrorInvalid:
+		return none, fmt.Errorf("%w: %s", ErrInvalid, err.Invalid())
+	case wit.ErrorUnavailable:
+		return none, fmt.Errorf("%w: %s", ErrUnavailable, err.Unavailable())
+	default:
+		return none, ErrLost
+	}
+}

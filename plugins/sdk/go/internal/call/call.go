@@ -1,0 +1,52 @@
+// Package call is what happens around each call of the host's.
+//
+// Go's collector asks for the time while it works. In the middle of a call the host may be
+// allocating in the guest, which must not ask anything then, so that the instance would end. So
+// the collector is off, and runs at the end of calls, once enough has been allocated to be worth
+// it.
+package call
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+
+	// Lines of log/slog go to the host.
+	_ "trellis/log"
+)
+
+// What may be allocated between two collections, in bytes.
+const growth = 8 << 20
+
+var (
+	allocated = []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	collected uint64
+)
+
+func init() { debug.SetGCPercent(-1) }
+
+// End is deferred by each call: it collects what the last ones have left behind.
+func End() {
+	metrics.Read(allocated)
+	if now := allocated[0].Value.Uint64(); now-collected > growth {
+		runtime.GC()
+		collected = now
+	}
+}
+
+// Panic logs what a handler panicked with, and where. Deferred functions call it with what
+// recover returned.
+func Panic(what string, reason any) error {
+	err := fmt.Errorf("%s panicked: %v", what, reason)
+	slog.Error(err.Error() + "\n" + string(debug.Stack()))
+	return err
+}
+
+// Rethrow is deferred where the host is to see a panic: it is logged and goes on.
+func Rethrow(what string) {
+	if reason := recover(); reason != nil {
+		panic(Panic(what, reason))
+	}
+}

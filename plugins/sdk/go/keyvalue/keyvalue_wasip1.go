@@ -1,0 +1,126 @@
+// Package keyvalue keeps keys and values in a named store.
+//
+//	store, err := keyvalue.Open("default")
+//	visits, err := store.Increment("visits", 1)
+//
+// Needs the store in `[needs.keyvalue] stores` of the manifest.
+package keyvalue
+
+import (
+	"errors"
+
+	"trellis/internal/abi/types"
+	"trellis/internal/wit/wasi_keyvalue_atomics"
+	"trellis/internal/wit/wasi_keyvalue_batch"
+	wit "trellis/internal/wit/wasi_keyvalue_store"
+)
+
+// What errors are told by with errors.Is.
+var (
+	ErrNoSuchStore  = errors.New("there is no such store")
+	ErrAccessDenied = errors.New("the store was not granted")
+)
+
+// Store is an open store.
+type Store struct{ bucket *wit.Bucket }
+
+// Open opens a store by its name.
+func Open(name string) (*Store, error) {
+	bucket, err := answer(wit.Open(name))
+	if err != nil {
+		return nil, err
+	}
+	return &Store{bucket}, nil
+}
+
+// Get returns the value of a key, and whether there is one.
+func (s *Store) Get(key string) ([]byte, bool, error) {
+	found, err := answer(s.bucket.Get(key))
+	value, is := found.Get()
+	return value, is, err
+}
+
+// Set writes a value over whatever was there.
+func (s *Store) Set(key string, value []byte) error { return done(s.bucket.Set(key, value)) }
+
+// SetMany writes several values in one call. An error may leave some of them written.
+func (s *Store) SetMany(values map[string][]byte) error {
+	pairs := make([]types.Tuple2[string, []byte], 0, len(values))
+	for key, value := range values {
+		pairs = append(pairs, types.Tuple2[string, []byte]{F0: key, F1: value})
+	}
+	return done(wasi_keyvalue_batch.SetMany(s.bucket, pairs))
+}
+
+// Delete removes a key; a missing one is fine.
+func (s *Store) Delete(key string) error { return done(s.bucket.Delete(key)) }
+
+// DeleteMany removes several keys in one call. An error may leave some of them.
+func (s *Store) DeleteMany(keys ...string) error {
+	return done(wasi_keyvalue_batch.DeleteMany(s.bucket, keys))
+}
+
+// Exists tells whether there is such a key.
+func (s *Store) Exists(key string) (bool, error) { return answer(s.bucket.Exists(key)) }
+
+// Keys are one page of keys, and the cursor of the next one; empty where it was the last. The
+// first page has the cursor "".
+func (s *Store) Keys(cursor string) (keys []string, next string, err error) {
+	from := types.None[string]()
+	if cursor != "" {
+		from = types.Some(cursor)
+	}
+	page, err := answer(s.bucket.ListKeys(from))
+	return page.Keys, page.Cursor.Some(), err
+}
+
+// Increment adds to a number and returns the sum; no other writer can come between.
+func (s *Store) Increment(key string, by int64) (int64, error) {
+	return answer(wasi_keyvalue_atomics.Increment(s.bucket, key, by))
+}
+
+// Update replaces a value by what change makes of it, which is asked again whenever somebody else
+// wrote in between. It is told nil where there is no value.
+func (s *Store) Update(key string, change func(value []byte) []byte) error {
+	read, err := answer(wasi_keyvalue_atomics.CasNew(s.bucket, key))
+	for err == nil {
+		var current types.Option[[]byte]
+		if current, err = answer(read.Current()); err != nil {
+			break
+		}
+		written := wasi_keyvalue_atomics.Swap(read, change(current.Some()))
+		if !written.IsErr() {
+			return nil
+		}
+		failed := written.Err()
+		if failed.Tag() == wasi_keyvalue_atomics.CasErrorStoreError {
+			return describe(failed.StoreError())
+		}
+		read = failed.CasFailed()
+	}
+	return err
+}
+
+func done(result types.Result[types.Unit, wit.Error]) error {
+	_, err := answer(result)
+	return err
+}
+
+func answer[T any](result types.Result[T, wit.Error]) (T, error) {
+	if result.IsErr() {
+		var none T
+		return none, describe(result.Err())
+	}
+	return result.Ok(), nil
+}
+
+func describe(err wit.Error) error {
+	switch err.Tag() {
+	case wit.ErrorNoSuchStore:
+		return ErrNoSuchStore
+	case wit.ErrorAccessDenied:
+		return ErrAccessDenied
+	default:
+		return errors.New(err.Other())
+	}
+}
