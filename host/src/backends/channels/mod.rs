@@ -51,8 +51,9 @@ pub use settings::Settings;
 pub use space::{Effect, Error, MAX_JOINED, Outlet, Space};
 pub use title::Title;
 
-/// The numbers of nodes.
-const NODES: std::ops::Range<u32> = 1..1 << 23;
+/// The numbers of nodes. With those of their connections they have 53 bits, so that languages whose
+/// numbers are doubles have them as they are.
+const NODES: std::ops::Range<u32> = 1..1 << (f64::MANTISSA_DIGITS - shared::NODE_SHIFT);
 /// How often what nobody uses is looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -187,7 +188,24 @@ impl Hub {
     }
 }
 
-/// The number of a connection that has just come.
+/// The number of a connection that has just come. They begin again when a node has used up its own.
 fn next(numbers: &AtomicU64) -> u64 {
-    numbers.fetch_add(1, Ordering::Relaxed)
+    const COUNT: u64 = (1 << shared::NODE_SHIFT) - 1;
+    let count = |last: u64| Some((last & !COUNT) | ((last + 1) & COUNT));
+    numbers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_connections_stay_those_of_their_node_and_are_exact_as_doubles() {
+        let last_of_all = (u64::from(NODES.end - 1) << shared::NODE_SHIFT) | u64::from(u32::MAX);
+        let numbers = AtomicU64::new(last_of_all);
+        let (last, again) = (next(&numbers), next(&numbers));
+        assert_eq!((last, again & u64::from(u32::MAX)), (last_of_all, 0));
+        assert_eq!(shared::node_of(again), shared::node_of(last));
+        assert!(last < 1 << f64::MANTISSA_DIGITS);
+    }
 }

@@ -13,8 +13,9 @@ use super::{Channel, Options, Tally};
 pub const MAX_NAME: usize = 512;
 
 /// How far apart the first numbers of two channels are, at least: as many frames a millisecond
-/// come from nobody.
-const STRIDE: u64 = 1 << 20;
+/// come from nobody for long. Numbers stay below 2^53, so that languages whose numbers are doubles
+/// have them as they are.
+const STRIDE: u64 = 1 << 11;
 
 /// Why a channel did not do something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -145,6 +146,13 @@ mod tests {
         assert_eq!(error, Some(Error::TooMany(1)));
         let error = channels.open(&"b".repeat(MAX_NAME + 1), Options::default()).err();
         assert_eq!(error, Some(Error::LongName(MAX_NAME + 1)));
+    }
+
+    #[test]
+    fn the_first_number_of_a_channel_is_above_those_before_and_exact_as_a_double() {
+        let one = first(0);
+        assert!(one < 1 << f64::MANTISSA_DIGITS);
+        assert!(first(one) >= one + STRIDE);
     }
 
     #[test]

@@ -50,7 +50,7 @@ use crate::{
 };
 
 /// Where the upper part of a connection's number begins, which names its node.
-pub const NODE_SHIFT: u32 = 40;
+pub const NODE_SHIFT: u32 = 32;
 /// The partition of what is about nodes.
 const CONTROL: u32 = 0;
 /// What the topic takes in one record: the largest frame, with its channel.
