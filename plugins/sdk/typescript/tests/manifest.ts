@@ -1,0 +1,2 @@
+export type Trigger = "http" | "consume";
+export const triggers: readonly Trigger[] = ["http", "consume"];
