@@ -41,7 +41,8 @@ Examples:
 
 A plugin is a folder with a plugin.toml. One with a Cargo.toml is built with
 cargo for wasm32-wasip2; rustup adds the target if it is missing. One with a
-.wasm file is taken as it is.")]
+plugin.ts or a plugin.js is built on Node.js, with compilers that are installed
+once. One with a .wasm file is taken as it is.")]
 pub(super) struct Arguments {
     /// Folders of plugins, or folders above them
     #[arg(default_value = "plugins", value_name = "DIR")]

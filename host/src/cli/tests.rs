@@ -123,7 +123,8 @@ fn help_of_a_command_shows_its_flags_and_examples() {
 
     A plugin is a folder with a plugin.toml. One with a Cargo.toml is built with
     cargo for wasm32-wasip2; rustup adds the target if it is missing. One with a
-    .wasm file is taken as it is.
+    plugin.ts or a plugin.js is built on Node.js, with compilers that are installed
+    once. One with a .wasm file is taken as it is.
     "#);
     insta::assert_snapshot!(help(&["serve"]), @r#"
     Run the plugins of a directory, and follow it as files come and go

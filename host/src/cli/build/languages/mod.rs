@@ -6,6 +6,7 @@ use super::{Progress, Project};
 
 mod c;
 mod go;
+mod javascript;
 mod python;
 mod rust;
 
@@ -24,7 +25,8 @@ pub(in crate::cli) struct Language {
 }
 
 /// All of them. A folder is in the first one whose entry it has.
-pub(in crate::cli) const ALL: &[Language] = &[rust::RUST, python::PYTHON, go::GO, c::C];
+pub(in crate::cli) const ALL: &[Language] =
+    &[rust::RUST, javascript::TYPESCRIPT, javascript::JAVASCRIPT, python::PYTHON, go::GO, c::C];
 
 /// The language of a plugin's folder.
 pub(in crate::cli) fn of(folder: &Path) -> Option<&'static Language> {
