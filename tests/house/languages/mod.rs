@@ -3,6 +3,7 @@
 mod c;
 mod go;
 mod python;
+mod typescript;
 
 use std::{fs, path::Path};
 
