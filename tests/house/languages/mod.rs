@@ -33,7 +33,10 @@ async fn serve(host: &Host, project: &Path, name: &str) {
     let out = tempfile::tempdir().unwrap();
     let ran = build(project, out.path()).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    host.install(name, fs::read(out.path().join(format!("{name}.wasm"))).unwrap());
+    host.install(
+        &format!("{name}.wasm"),
+        fs::read(out.path().join(format!("{name}.wasm"))).unwrap(),
+    );
     host.until_plugin(name, |plugin| plugin["state"] == "live").await;
 }
 
@@ -44,7 +47,7 @@ async fn consumers_in_all_languages_agree() {
     let create = crate::command::ask(&host, &["topics", "create", "events"]).await;
     assert_eq!(create.code, Some(0), "{create:?}");
     let events =
-        [r#"{"type":"w"}"#, r#"{"a":[{"type":"x"}],"type":"o\u0066r"}"#, r#"{"type":"w"}"#, "[]"];
+        [r#"{"type":"w"}"#, r#"{"a":[{"type":"x"}],"type":"of\u0066r"}"#, r#"{"type":"w"}"#, "[]"];
     let mut produce = vec!["topics", "produce", "events"];
     produce.extend(events.iter().copied().cycle().take(400));
     let produced = crate::command::ask(&host, &produce).await;

@@ -1,9 +1,6 @@
 package runtime
 
-import (
-	"unsafe"
-	_ "unsafe"
-)
+import "unsafe"
 
 //go:linkname sbrk runtime.sbrk
 func sbrk(size uintptr) unsafe.Pointer
