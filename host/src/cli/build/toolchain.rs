@@ -8,6 +8,7 @@
 
 use std::{
     env,
+    ffi::OsStr,
     fs::{self, File},
     io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
@@ -93,6 +94,13 @@ pub(super) fn from_pypi(
     })
 }
 
+/// Whether a program can be started.
+pub(super) fn is_there(program: impl AsRef<OsStr>, version_flag: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg(version_flag).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
 /// Run a tool and show its last line while it works. What it wrote is the answer, standard output
 /// and standard error by turns; where it fails, it is the error, under `failed`.
 ///
@@ -169,5 +177,6 @@ mod tests {
         let hinted = error.downcast::<Hinted>().unwrap();
         assert!(hinted.message.starts_with("`/nowhere/tool` cannot be started"));
         assert_eq!(hinted.hints, ["install it"]);
+        assert!(!is_there("/nowhere/tool", "--version") && is_there("sh", "-c true"));
     }
 }
