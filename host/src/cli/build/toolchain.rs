@@ -177,6 +177,6 @@ mod tests {
         let hinted = error.downcast::<Hinted>().unwrap();
         assert!(hinted.message.starts_with("`/nowhere/tool` cannot be started"));
         assert_eq!(hinted.hints, ["install it"]);
-        assert!(!is_there("/nowhere/tool", "--version") && is_there("sh", "-c true"));
+        assert!(!is_there("/nowhere/tool", "--version") && is_there("cargo", "--version"));
     }
 }
