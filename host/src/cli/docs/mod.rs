@@ -50,10 +50,11 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<()> {
     }
     write("style.css", page::STYLE)?;
     let index = arguments.out.join("index.html");
-    Ok(match output.json {
+    match output.json {
         true => output.json(&serde_json::json!({ "index": index, "pages": pages.len() }))?,
         false => output.text(&format!("{}\n", index.display()))?,
-    })
+    }
+    Ok(())
 }
 
 /// All pages in the order of the menu.
