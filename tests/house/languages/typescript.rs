@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::build;
 use crate::{
-    command::{run, trellis},
+    command::{ask, run, trellis},
     support::{Host, component},
 };
 
@@ -29,6 +29,7 @@ fn events() -> Vec<Value> {
 #[tokio::test]
 async fn the_statistics_in_typescript_agree_with_those_in_rust() {
     let host = Host::start(&["counters"]).await;
+    ask(&host, &["topics", "create", "events"]).await.well();
     host.install("statistics.wasm", fs::read(component("statistics")).unwrap());
     host.until_plugin("statistics", |status| status["state"] == "live").await;
     let mut records: Vec<_> =
@@ -94,7 +95,7 @@ async fn what_a_typescript_plugin_throws_is_told_with_its_place_and_the_instance
 
     fs::write(folder.join("plugin.ts"), PLUGIN.replace("params.who", "parms.who")).unwrap();
     let refused = build(&folder, dir.path()).await.refused();
-    assert!(refused.err.contains("plugin.ts(14,20): error TS2551"), "{refused:?}");
+    assert!(refused.err.contains("plugin.ts(14,21): error TS2551"), "{refused:?}");
 
     let wanting =
         PLUGIN.replace("json, plugin", "json, sql, plugin").replace("calls += 1", "sql.dialect()");
