@@ -39,10 +39,10 @@ Examples:
   trellis build                             every plugin below `plugins`
   trellis build plugins/tracker --out out
 
-A plugin is a folder with a plugin.toml. One with a Cargo.toml is built with
-cargo for wasm32-wasip2; rustup adds the target if it is missing. One with a
-plugin.ts or a plugin.js is built on Node.js, with compilers that are installed
-once. One with a .wasm file is taken as it is.")]
+A plugin is a folder with a plugin.toml. Its language is told by a file: Cargo.toml
+(Rust, for wasm32-wasip2, which rustup adds if it is missing), plugin.ts, plugin.js,
+plugin.py, go.mod or plugin.c. Compilers are pinned and installed once, into
+~/.cache/trellis. One with a .wasm file is taken as it is.")]
 pub(super) struct Arguments {
     /// Folders of plugins, or folders above them
     #[arg(default_value = "plugins", value_name = "DIR")]

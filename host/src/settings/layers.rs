@@ -10,8 +10,8 @@ use crate::manifest::{Problem, problem};
 
 /// What the environment variables of settings start with.
 const PREFIX: &str = "TRELLIS_";
-/// Variables that are not settings: the file itself.
-const NOT_SETTINGS: &[&str] = &["TRELLIS_SETTINGS"];
+/// Variables that are not settings: the file itself, and where toolchains are kept.
+const NOT_SETTINGS: &[&str] = &["TRELLIS_SETTINGS", "TRELLIS_CACHE"];
 
 /// A value from the command line.
 #[derive(Clone, Debug)]

@@ -144,7 +144,12 @@ fn a_wrong_value_names_where_it_came_from() {
 
 #[test]
 fn a_variable_that_is_no_setting_is_a_warning() {
-    let variables = [("TRELLIS_ADMIN_LISEN", "x"), ("TRELLIS_PORT_80_TCP", "tcp://10.0.0.1:80")];
+    // The last one is where toolchains are kept.
+    let variables = [
+        ("TRELLIS_ADMIN_LISEN", "x"),
+        ("TRELLIS_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("TRELLIS_CACHE", "/var/cache/trellis"),
+    ];
     insta::assert_debug_snapshot!(of("", &variables, &[]).unwrap().warnings, @r#"
     [
         "the environment variable `TRELLIS_ADMIN_LISEN` is no setting; did you mean `TRELLIS_ADMIN_LISTEN`?",
