@@ -342,7 +342,10 @@ mod tests {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                written(&path, names);
+                // The command line writes none, and its languages have names of their own.
+                if !path.ends_with("src/cli") {
+                    written(&path, names);
+                }
             } else if path.extension().is_some_and(|ending| ending == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
                 let quoted = text.split('"').filter(|part| part.starts_with("trellis_"));
