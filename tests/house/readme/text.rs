@@ -28,7 +28,8 @@ pub fn folder() -> PathBuf {
 /// The plugins that have a README.
 pub fn plugins() -> Vec<String> {
     let entries = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
-    let with_readme = entries.filter(|path| path.join("README.md").is_file());
+    let plugins = entries.filter(|path| path.join("plugin.toml").is_file());
+    let with_readme = plugins.filter(|path| path.join("README.md").is_file());
     with_readme.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
 }
 
