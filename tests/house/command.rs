@@ -1,6 +1,6 @@
 //! Runs the program's commands as a user does, to their end.
 
-use std::{ffi::OsStr, process::Stdio};
+use std::{ffi::OsStr, process::Stdio, time::Duration};
 
 use tokio::process::Command;
 
@@ -59,8 +59,13 @@ pub fn trellis<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Comma
 }
 
 /// Wait until a command has ended.
-pub async fn run(mut command: Command) -> Ran {
-    let output = tokio::time::timeout(PATIENCE, command.output()).await;
+pub async fn run(command: Command) -> Ran {
+    run_within(PATIENCE, command).await
+}
+
+/// The same for one that takes its time.
+pub async fn run_within(patience: Duration, mut command: Command) -> Ran {
+    let output = tokio::time::timeout(patience, command.output()).await;
     let output = output.expect("the command ends").unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }

@@ -141,15 +141,21 @@ static trellis_bytes unescape(trellis_bytes raw) {
 
 trellis_bytes trellis_json_text(trellis_bytes object, const char *name) {
   const trellis_bytes none = {0};
+  trellis_bytes found = none;
   scanner in = {object.data, object.data + object.size};
   if (!pass(&in, '{')) return none;
+  if (pass(&in, '}')) return none;
   do {
-    trellis_bytes key, text;
+    trellis_bytes key;
     if (!raw_text(&in, &key) || !pass(&in, ':')) return none;
-    if (trellis_is(unescape(key), name)) return raw_text(&in, &text) ? unescape(text) : none;
+    scanner value = in;
     if (!skip_value(&in)) return none;
+    /* Of two members of a name the later one counts. */
+    if (trellis_is(unescape(key), name) && !raw_text(&value, &found)) found = none;
   } while (pass(&in, ','));
-  return none;
+  if (!pass(&in, '}')) return none;
+  skip_space(&in);
+  return in.at == in.end ? unescape(found) : none;
 }
 
 trellis_bytes trellis_json_quote(trellis_bytes text) {

@@ -369,7 +369,7 @@ void trellis_gauge(const char *name, double value, const trellis_pair *labels, s
 void trellis_observe(const char *name, double value, const trellis_pair *labels, size_t count);
 
 /* A member of a JSON object that is text, by its name, with its escapes undone; null where there is
- * none, it is no text, or the object is broken before it. */
+ * none, it is no text, or the object's quotes and brackets do not end. */
 trellis_bytes trellis_json_text(trellis_bytes object, const char *name);
 /* A text as JSON has it, with its quotes. */
 trellis_bytes trellis_json_quote(trellis_bytes text);

@@ -3,6 +3,7 @@
 mod c;
 mod go;
 mod python;
+mod templates;
 mod typescript;
 
 use std::{fs, path::Path};
@@ -40,21 +41,51 @@ async fn serve(host: &Host, project: &Path, name: &str) {
     host.until_plugin(name, |plugin| plugin["state"] == "live").await;
 }
 
-/// Events of three types, and one that is none.
+/// The statistics of two languages and the tally of five read one topic side by side.
 #[tokio::test]
 async fn consumers_in_all_languages_agree() {
-    let host = Host::start(&["tally-go", "tally-c"]).await;
+    const TALLIES: &[&str] =
+        &["tally-rust", "tally-typescript", "tally-python", "tally-go", "tally-c"];
+    const STATISTICS: &[(&str, &str)] = &[
+        ("counters", "/consumers/event_counter/data"),
+        ("statistics", "/statistics/consumers/event_counter/data"),
+    ];
+    let statistics = STATISTICS.iter().map(|(name, _)| *name);
+    let all: Vec<_> = TALLIES.iter().copied().chain(statistics).collect();
+    let host = Host::start(&all).await;
     let create = crate::command::ask(&host, &["topics", "create", "events"]).await;
     assert_eq!(create.code, Some(0), "{create:?}");
-    let events =
-        [r#"{"type":"w"}"#, r#"{"a":[{"type":"x"}],"type":"of\u0066r"}"#, r#"{"type":"w"}"#, "[]"];
+    // Of three types, one of them spelt another way; and what is no event.
+    let events = [
+        r#"{"type":"w"}"#,
+        r#"{"a":[{"type":"x"}],"type":"of\u0066r"}"#,
+        r#" { "b" : "\"type\":\"x\"", "type" : "\u00e4 \ud83c\udf3f" } "#,
+        r#"{"type":"w"}"#,
+        "[]",
+        r#"["w"]"#,
+        r#"{"type":""}"#,
+        r#"{"type":7}"#,
+        r#"{"type":"w""#,
+        "null",
+    ];
     let mut produce = vec!["topics", "produce", "events"];
-    produce.extend(events.iter().copied().cycle().take(400));
+    produce.extend(events.iter().copied().cycle().take(1000));
     let produced = crate::command::ask(&host, &produce).await;
     assert_eq!(produced.code, Some(0), "{produced:?}");
-    let counts = serde_json::json!({"offr": 100, "w": 200});
-    for name in ["tally-go", "tally-c"] {
+    let counts = serde_json::json!({"offr": 100, "w": 200, "ä 🌿": 100});
+    for name in TALLIES {
         host.until(&format!("/{name}"), |answer| answer.json() == counts).await;
-        host.records(&format!("events.dead.{name}"), 100).await;
     }
+    for (_, path) in STATISTICS {
+        host.until(path, |answer| pairs(&answer.json()["data"]) == counts).await;
+    }
+    for name in all {
+        host.records(&format!("events.dead.{name}"), 600).await;
+    }
+}
+
+/// A list of names and counts as an object.
+fn pairs(list: &serde_json::Value) -> serde_json::Value {
+    let pairs = list.as_array().into_iter().flatten();
+    pairs.map(|pair| (pair[0].as_str().unwrap_or("?").to_owned(), pair[1].clone())).collect()
 }

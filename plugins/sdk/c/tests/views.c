@@ -134,12 +134,16 @@ static void a_text_is_found_in_an_object(void) {
   CHECK(!trellis_json_text(text(object), "none").data);
   CHECK(!trellis_json_text(text("[\"type\"]"), "type").data);
   CHECK(trellis_is(trellis_json_text(text("{\"type\":\"\\ud83d\"}"), "type"), "\xef\xbf\xbd"));
+  CHECK(trellis_is(trellis_json_text(text("{\"type\":\"v\", \"type\":\"w\" } "), "type"), "w"));
+  for (const char *const *broken = (const char *[]){"{}", "{\"type\":\"w\"}}", "{\"type\":\"w\",}", "{\"type\":\"w\"} 1", NULL}; *broken; broken++) {
+    CHECK(!trellis_json_text(text(*broken), "type").data);
+  }
 }
 
 static void an_object_that_is_cut_anywhere_has_no_text(void) {
   const char *object = "{\"a\":{\"b\":[\"\\\"\",{}]},\"c\":1,\"type\":\"\\u0077\"}";
   size_t size = strlen(object);
-  for (size_t cut = 0; cut + 1 < size; cut++) {
+  for (size_t cut = 0; cut < size; cut++) {
     trellis_bytes part = bytes(object, cut);
     CHECK(!trellis_json_text(part, "type").data);
     forget(part);

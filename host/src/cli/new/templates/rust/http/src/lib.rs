@@ -12,5 +12,5 @@ struct Greeting<'a> {
 
 fn answer(request: Request<'_>) -> Result {
     let who = request.param("who").unwrap_or("world");
-    Ok(Response::json(&Greeting { hello: who })?)
+    Response::json(&Greeting { hello: who })
 }

@@ -1,0 +1,1 @@
+CREATE TABLE tally (type TEXT PRIMARY KEY, events BIGINT NOT NULL);
