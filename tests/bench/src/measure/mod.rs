@@ -13,8 +13,10 @@ mod abuse;
 mod consume;
 mod drop;
 mod fanout;
+mod greeter;
 mod hello;
 mod idle;
+mod languages;
 mod radio;
 mod reload;
 mod topics;
@@ -26,7 +28,7 @@ mod websockets;
 use topics::Kind;
 
 /// Every name, in the order of the report.
-pub const NAMES: [&str; 44] = [
+pub const NAMES: [&str; 46] = [
     "http-hello",
     "http-hello-browser",
     "http-hello-plain",
@@ -39,6 +41,8 @@ pub const NAMES: [&str; 44] = [
     "drop-to-served",
     "drop-to-served-cached",
     "reload-under-load",
+    "reload-languages",
+    "languages",
     "idle-plugins",
     "idle-plugins-sleeping",
     "websocket-fanout",
@@ -104,6 +108,8 @@ impl Bench {
             "drop-to-served" => drop::compiled(self, name).await,
             "drop-to-served-cached" => drop::cached(self, name).await,
             "reload-under-load" => reload::tracker(self, name).await,
+            "reload-languages" => greeter::reload(self).await,
+            "languages" => languages::table(self, name).await,
             "idle-plugins" => idle::used(self, name).await,
             "idle-plugins-sleeping" => idle::sleeping(self, name).await,
             "websocket-fanout" => fanout::websockets(self, name).await,

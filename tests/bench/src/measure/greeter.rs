@@ -1,0 +1,126 @@
+//! `reload-languages`: one line of a project of `trellis new` is changed, and the file that its
+//! toolchain made of it replaces the one that serves.
+
+use std::{fs, path::PathBuf, process::Command, time::Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use super::{Bench, languages::LANGUAGES};
+use crate::{
+    built::{self, Built},
+    house::House,
+    process::PATIENCE,
+    report::{Against, Row, median},
+};
+
+/// How often a line is changed.
+const CHANGES: usize = 5;
+/// What a swap may take where the component is the plugin's own code, in milliseconds.
+const LIMIT_MS: f64 = 100.0;
+/// The same where the runtime of a language is in the component.
+const ENGINE_LIMIT_MS: f64 = 2000.0;
+
+/// The project that answers `{"hello": "ada"}`, in some language.
+pub struct Greeter {
+    program: PathBuf,
+    dir: TempDir,
+}
+
+impl Greeter {
+    /// Make the project.
+    pub fn new(built: &Built, language: &str) -> Result<Self> {
+        let made = Self { program: built.program(), dir: tempfile::tempdir()? };
+        let mut new = Command::new(&made.program);
+        new.args(["new", "greeter", "--lang", language, "--dir"]).arg(made.folder());
+        built::run(&mut new)?;
+        Ok(made)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.dir.path().join("greeter")
+    }
+
+    /// Build it.
+    pub fn component(&self) -> Result<Vec<u8>> {
+        let mut build = Command::new(&self.program);
+        build.arg("build").arg(self.folder()).arg("--out").arg(self.dir.path());
+        built::run(&mut build)?;
+        Ok(fs::read(self.dir.path().join("greeter.wasm"))?)
+    }
+
+    /// Let it say another word instead of this one.
+    fn reword(&self, from: &str, to: &str) -> Result<()> {
+        for name in ["src/lib.rs", "plugin.ts", "plugin.py", "main.go", "plugin.c"] {
+            let path = self.folder().join(name);
+            if let Ok(source) = fs::read_to_string(&path) {
+                ensure!(source.contains(from), "{} does not say `{from}`", path.display());
+                return Ok(fs::write(path, source.replace(from, to))?);
+            }
+        }
+        bail!("{} has no source that is known", self.folder().display())
+    }
+}
+
+/// Milliseconds since then.
+pub fn milliseconds(begun: Instant) -> f64 {
+    begun.elapsed().as_secs_f64() * 1000.0
+}
+
+/// A row a language: from the file of a changed version to its first answer.
+pub async fn reload(bench: &Bench) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for language in LANGUAGES {
+        let row = reload_in(bench, language).await;
+        rows.push(row.with_context(|| format!("the language `{language}`"))?);
+    }
+    Ok(rows)
+}
+
+async fn reload_in(bench: &Bench, language: &str) -> Result<Row> {
+    let greeter = Greeter::new(&bench.built, language)?;
+    let mut versions = vec![("hello".to_owned(), greeter.component()?)];
+    for number in 1..=CHANGES {
+        let word = format!("hello{number}");
+        greeter.reword(&versions[number - 1].0, &word)?;
+        versions.push((word, greeter.component()?));
+    }
+    let mut house = House::new(&bench.built, None, "")?;
+    house.run().await?;
+    let mut times = Vec::new();
+    for (word, component) in &versions {
+        let begun = Instant::now();
+        house.install("greeter.wasm", component)?;
+        until_said(&house, word).await?;
+        times.push(milliseconds(begun));
+    }
+    house.stop().await?;
+    let (first, changed) = times.split_first().context("there are versions")?;
+    let limit = if matches!(language, "rust" | "c") { LIMIT_MS } else { ENGINE_LIMIT_MS };
+    let most = changed.iter().copied().fold(0.0, f64::max);
+    Ok(Row {
+        less_is_better: true,
+        against: Against::Limit(limit),
+        note: format!(
+            "p50 of {CHANGES} changes of a line, most {most:.0} · the first version {first:.0} ms \
+             · limit {limit:.0} ms"
+        ),
+        ..Row::new(format!("reload-{language}"), "ms", median(changed))
+    })
+}
+
+/// Ask until the word of a version is in the answer.
+async fn until_said(house: &House, word: &str) -> Result<()> {
+    let (url, begun) = (house.url("/greeter/ada"), Instant::now());
+    let said = format!("\"{word}\":");
+    loop {
+        let (status, body) = house.client.get(&url).await?;
+        if status.is_success() && String::from_utf8_lossy(&body).replace(' ', "").contains(&said) {
+            return Ok(());
+        }
+        if begun.elapsed() > PATIENCE {
+            bail!("the version with `{word}` is not served:\n{}", house.said());
+        }
+        tokio::time::sleep(std::time::Duration::from_micros(500)).await;
+    }
+}
