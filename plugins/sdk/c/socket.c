@@ -8,8 +8,9 @@ ABSENT trellis_reply trellis_on_data(trellis_bytes bytes) { return (trellis_repl
 ABSENT trellis_reply trellis_on_drained(void) { return (trellis_reply){0}; }
 ABSENT trellis_reply trellis_on_woken(void) { return (trellis_reply){0}; }
 ABSENT void trellis_on_closed(trellis_bytes reason) {}
-ABSENT bool trellis_on_save(trellis_bytes *saved) { return false; }
-ABSENT bool trellis_on_restore(const trellis_arrival *arrival, trellis_bytes saved, trellis_reply *reply) {
+ABSENT bool trellis_on_connection_save(trellis_bytes *saved) { return false; }
+ABSENT bool trellis_on_connection_restore(const trellis_arrival *arrival, trellis_bytes saved,
+                                          trellis_reply *reply) {
   return false;
 }
 
@@ -60,7 +61,7 @@ void exports_trellis_streaming_socket_handler_closed(plugin_string_t *reason) {
 bool exports_trellis_streaming_socket_handler_save(plugin_list_u8_t *out) {
   trellis_call_begins();
   trellis_bytes saved = {0};
-  bool goes_on = trellis_on_save(&saved);
+  bool goes_on = trellis_on_connection_save(&saved);
   *out = to_list(saved);
   trellis_call_ends();
   return goes_on;
@@ -71,7 +72,7 @@ bool exports_trellis_streaming_socket_handler_restore(host_arrival *arrival, plu
   trellis_call_begins();
   trellis_arrival who = from_arrival(arrival);
   trellis_reply reply = {0};
-  bool goes_on = trellis_on_restore(&who, from_list(*saved), &reply);
+  bool goes_on = trellis_on_connection_restore(&who, from_list(*saved), &reply);
   *why = to_string(trellis_str("it goes on with nothing that was saved"));
   answer(reply, out);
   return goes_on;

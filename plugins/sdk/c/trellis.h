@@ -210,15 +210,16 @@ typedef struct {
 } trellis_reply;
 
 /* Yours: a connection has an instance of its own, so its state is in static variables. Those that
- * you leave out do nothing. trellis_on_save: false leaves the connection with this version;
- * trellis_on_restore likewise. */
+ * you leave out do nothing. What trellis_on_connection_save says is handed to
+ * trellis_on_connection_restore of the next version, which is called instead of trellis_on_arrival;
+ * false of either leaves the connection with the version that it has. */
 trellis_reply trellis_on_arrival(const trellis_arrival *arrival);
 trellis_reply trellis_on_data(trellis_bytes bytes);
 trellis_reply trellis_on_drained(void);
 trellis_reply trellis_on_woken(void);
 void trellis_on_closed(trellis_bytes reason);
-bool trellis_on_save(trellis_bytes *saved);
-bool trellis_on_restore(const trellis_arrival *arrival, trellis_bytes saved, trellis_reply *reply);
+bool trellis_on_connection_save(trellis_bytes *saved);
+bool trellis_on_connection_restore(const trellis_arrival *arrival, trellis_bytes saved, trellis_reply *reply);
 
 /* ---- Jobs: [[schedule]] -------------------------------------------------------------------- */
 
@@ -230,6 +231,19 @@ typedef struct {
 
 /* Yours: do it; NULL, or why it failed. */
 const char *trellis_on_job(const trellis_job *job);
+
+/* ---- Life of a version --------------------------------------------------------------------- */
+
+/* Yours, and none has to be there. They run in the version's first instance, whose static variables
+ * are the plugin's state where `[limits] concurrency = 1`.
+ *
+ * Before it goes live, with what trellis_on_save of the version before said, null where there was
+ * none: NULL, or why it does not start, so that the version before goes on. */
+const char *trellis_on_start(trellis_bytes saved);
+/* Before the next version starts, which is handed the bytes; at most 16 MiB. */
+trellis_bytes trellis_on_save(void);
+/* After the last call. */
+void trellis_on_stop(void);
 
 /* ---- Topics: [needs.produce] --------------------------------------------------------------- */
 

@@ -29,10 +29,15 @@ def _module(name: str) -> Any:
     return sys.modules.get(f"trellis.{name}")
 
 
+def _has(name: str) -> bool:
+    """Whether the plugin has a handler of one of the library's modules."""
+    module = _module(name)
+    return module is not None and bool(module.has_handler())
+
+
 def _check(trigger: str, table: str, name: str, decorator: str) -> None:
     """What the manifest promises must be there, and the other way round."""
-    module = _module(name)
-    there = module is not None and module.has_handler()
+    there = _has(name)
     if _world.exports(trigger) and not there:
         raise ImportError(f"plugin.toml has `{table}`, but plugin.py has no `@{decorator}`")
     if there and not _world.exports(trigger):
@@ -44,6 +49,9 @@ _check("TrellisKafkaPackedConsumer010", "[[consume]]", "consumer", "consumer.eac
 _check("TrellisStreamingConnectionHandler010", "[connect]", "connection", "connection.opened")
 _check("TrellisStreamingSocketHandler010", "[[listen]]", "socket", "socket.protocol")
 _check("TrellisJobsJobHandler010", "[[schedule]]", "job", "job.run")
+# The build looks for them in the text of plugin.py.
+if _has("lifecycle") and not _world.exports("TrellisPluginLifecycle010"):
+    raise ImportError("the hooks of `trellis.lifecycle` have to be in plugin.py")
 
 
 class _Seed:
@@ -90,10 +98,29 @@ if _world.exports("TrellisStreamingSocketHandler010"):
         def open(self, arrival: Any) -> Any:
             return _called(super().open, arrival)
 
+        def restore(self, arrival: Any, saved: bytes) -> Any:
+            return _called(super().restore, arrival, saved)
+
 
 class TrellisJobsJobHandler010:
     def run(self, job: Any) -> None:
         _called(_module("job").do, job)
+
+
+class TrellisPluginLifecycle010:
+    """What is exported in vain, because plugin.py only speaks of it, does nothing."""
+
+    def start(self, saved: bytes | None) -> None:
+        if _has("lifecycle"):
+            _called(_module("lifecycle").begin, saved)
+
+    def save(self) -> bytes:
+        kept: bytes = _module("lifecycle").keep() if _has("lifecycle") else b""
+        return kept
+
+    def stop(self) -> None:
+        if _has("lifecycle"):
+            _module("lifecycle").end()
 
 
 

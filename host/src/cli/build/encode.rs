@@ -32,7 +32,7 @@ const EXPORTS: &[&str] = &[
     "trellis:streaming/connection-handler@0.1.0",
     "trellis:streaming/socket-handler@0.1.0",
     "trellis:jobs/job-handler@0.1.0",
-    "trellis:plugin/lifecycle@0.1.0",
+    world::LIFECYCLE,
 ];
 
 /// The contracts of a project, read from the folder that [`world::write`] has written.
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(exports(&module).unwrap(), ["trellis:jobs/job-handler@0.1.0"]);
         let folder = tempfile::tempdir().unwrap();
         let manifest = crate::manifest::read("name = \"it\"", "plugin.toml").unwrap();
-        world::write(&manifest, folder.path()).unwrap();
+        world::write(&manifest, &[], folder.path()).unwrap();
         let contracts = Contracts::read(folder.path(), &manifest).unwrap();
         let component = contracts.component(&module, Growth::ByAnybody).unwrap();
         let text = String::from_utf8_lossy(&component);

@@ -15,13 +15,28 @@ pub(super) const PACKAGE: &str = "trellis:generated";
 /// The name of the world.
 pub(super) const WORLD: &str = "plugin";
 
-/// The text of a plugin's world, with its package.
-pub(super) fn text(manifest: &Manifest) -> String {
+/// The hooks around a generation. No manifest asks for them: a component exports them where its code
+/// has any.
+pub(super) const LIFECYCLE: &str = "trellis:plugin/lifecycle@0.1.0";
+
+/// What a plugin exports because of its hooks: nothing, unless its source has one of the words by
+/// which its language names them. Hooks that are exported in vain do nothing.
+pub(super) fn hooks(source: &str, words: &[&str]) -> &'static [&'static str] {
+    match words.iter().any(|word| source.contains(word)) {
+        true => &[LIFECYCLE],
+        false => &[],
+    }
+}
+
+/// The text of a plugin's world, with its package. It exports what its manifest says, and its
+/// hooks.
+pub(super) fn text(manifest: &Manifest, hooks: &[&str]) -> String {
     let lines = |verb: &str, interfaces: Vec<&str>| {
         let line = |interface| format!("    {verb} {interface};\n");
         interfaces.into_iter().map(line).collect::<String>()
     };
-    let (imports, exports) = (imports(manifest), exports(manifest));
+    let (imports, mut exports) = (imports(manifest), exports(manifest));
+    exports.extend(hooks);
     format!(
         "package {PACKAGE};\n\nworld {WORLD} {{\n{}{}}}\n",
         lines("import", imports),
@@ -82,8 +97,8 @@ fn capabilities(manifest: &Manifest) -> [(bool, &'static str); 15] {
 
 /// Write the world as a folder that every WIT tool reads: the world, and the packages it names
 /// below `deps`.
-pub(super) fn write(manifest: &Manifest, folder: &Path) -> anyhow::Result<()> {
-    let world = text(manifest);
+pub(super) fn write(manifest: &Manifest, hooks: &[&str], folder: &Path) -> anyhow::Result<()> {
+    let world = text(manifest, hooks);
     let packages = packages().map(|(path, bytes)| (Path::new("deps").join(path), bytes));
     let files = packages.chain([(PathBuf::from("plugin.wit"), world.as_bytes())]);
     assets::lay_out(folder, files)
@@ -120,17 +135,19 @@ mod tests {
 
     #[test]
     fn a_world_exports_what_runs_the_plugin_and_imports_what_it_needs() {
-        let text = text(&manifest(
-            "[http]\nroutes = [\"/it\"]\n[[consume]]\ntopics = [\"raw\"]\n[needs.sql]\n",
-        ));
+        let manifest =
+            manifest("[http]\nroutes = [\"/it\"]\n[[consume]]\ntopics = [\"raw\"]\n[needs.sql]\n");
+        let text = text(&manifest, hooks("on_start();", &["on_start", "on_stop"]));
         for line in [
             "export trellis:http/packed-handler@0.1.0;",
             "export trellis:kafka/packed-consumer@0.1.0;",
+            "export trellis:plugin/lifecycle@0.1.0;",
             "import trellis:storage/sql@0.1.0;",
             "import wasi:logging/logging@0.1.0-draft;",
         ] {
             assert!(text.contains(line), "{text}");
         }
         assert!(!text.contains("keyvalue") && !text.contains("streaming"), "{text}");
+        assert!(hooks("on_request();", &["on_start", "on_stop"]).is_empty());
     }
 }

@@ -9,7 +9,7 @@ decorator, what it uses is a module of this package:
     def hello(request: http.Request) -> http.Response:
         return http.Response.text(f"hello {request.query_value('name', 'world')}")
 
-Runs it: `http`, `consumer`, `connection`, `socket`, `job`. Is used by it: `producer`, `sql`,
+Runs it: `http`, `consumer`, `connection`, `socket`, `job`; `lifecycle` has hooks. Is used by it: `producer`, `sql`,
 `keyvalue`, `cache`, `blobs`, `channels`, `presence`, `mailbox`, `client`, `config`, `metrics`,
 `geoip`. A module that the manifest does not ask for cannot be imported, and says what to add.
 `print` and `logging` write to the host's log.

@@ -30,7 +30,11 @@ const EXPORTS: &[(&str, &str)] = &[
     ("connection.c", "trellis:streaming/connection-handler@0.1.0"),
     ("socket.c", "trellis:streaming/socket-handler@0.1.0"),
     ("job.c", "trellis:jobs/job-handler@0.1.0"),
+    ("lifecycle.c", world::LIFECYCLE),
 ];
+
+/// The functions by which a plugin has hooks.
+const HOOKS: &[&str] = &["trellis_on_start", "trellis_on_save", "trellis_on_stop"];
 
 fn contracts(project: &Project) -> PathBuf {
     project.generated().join("wit")
@@ -41,9 +45,11 @@ const LIBRARY: &str = ".trellis/c";
 
 /// Give it the library and the bindings that this rests on.
 fn equip(project: &Project) -> anyhow::Result<()> {
-    world::write(project.manifest, &contracts(project))?;
+    let hooks = hooks(project)?;
+    world::write(project.manifest, hooks, &contracts(project))?;
     let contracts = Contracts::read(&contracts(project), project.manifest)?;
-    let exports = world::exports(project.manifest);
+    let mut exports = world::exports(project.manifest);
+    exports.extend(hooks);
     let bindings = contracts.bindings(generator(), &exports)?;
     let bindings = bindings.iter().map(|(name, bytes)| (Path::new("bindings").join(name), bytes));
     let wanted = |name: &str| {
@@ -56,6 +62,15 @@ fn equip(project: &Project) -> anyhow::Result<()> {
     let folder = project.folder.join(LIBRARY);
     assets::lay_out(&folder, files.chain(bindings))
         .with_context(|| format!("cannot write the library to `{}`", folder.display()))
+}
+
+/// The plugin's hooks, which its sources tell.
+fn hooks(project: &Project) -> anyhow::Result<&'static [&'static str]> {
+    let mut text = String::new();
+    for file in sources(project.folder, "")? {
+        text += &String::from_utf8_lossy(&read(&project.folder.join(file))?);
+    }
+    Ok(world::hooks(&text, HOOKS))
 }
 
 fn generator() -> Box<dyn wit_bindgen_core::WorldGenerator> {

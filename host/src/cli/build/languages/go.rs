@@ -39,7 +39,7 @@ const EXPORTS: &[(&str, &str)] = &[
     ("connection", "trellis:streaming/connection-handler@0.1.0"),
     ("socket", "trellis:streaming/socket-handler@0.1.0"),
     ("job", "trellis:jobs/job-handler@0.1.0"),
-    ("lifecycle", "trellis:plugin/lifecycle@0.1.0"),
+    ("lifecycle", world::LIFECYCLE),
 ];
 
 fn contracts(project: &Project) -> PathBuf {
@@ -48,7 +48,8 @@ fn contracts(project: &Project) -> PathBuf {
 
 /// Give it the library with its bindings.
 fn equip(project: &Project) -> anyhow::Result<()> {
-    world::write(project.manifest, &contracts(project))?;
+    // What a module exports is seen once it is built.
+    world::write(project.manifest, &[], &contracts(project))?;
     let contracts = Contracts::read(&contracts(project), project.manifest)?;
     let bindings = bindings(&contracts)?;
     let library = assets::below("plugins/sdk/go").filter(|(path, _)| !path.ends_with("_test.go"));

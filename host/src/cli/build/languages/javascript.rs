@@ -50,9 +50,8 @@ const TOOLCHAIN: &str = "componentize-qjs-0.4.5-esbuild-0.28.2-typescript-7.0.2"
 /// What npm need not do for a build. Scripts of packages would make what no component can use.
 const NPM_FLAGS: &[&str] =
     &["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
-/// Lines of a world.
+/// A line of a world.
 const RANDOM: &str = "    import wasi:random/random@0.2.12;\n";
-const LIFECYCLE: &str = "    export trellis:plugin/lifecycle@0.1.0;\n";
 
 /// Put the library, what the manifest says in its words, and the world where tools find them.
 fn equip(project: &Project, entry: &str) -> anyhow::Result<()> {
@@ -68,29 +67,31 @@ fn equip(project: &Project, entry: &str) -> anyhow::Result<()> {
         assets::lay_out(&folder, files)
     };
     lay_out().with_context(|| format!("cannot write `{}`", folder.display()))?;
-    write_world(project, &world(project, entry))
+    write_world(project, entry)
 }
 
 /// The plugin's world with what the library wants besides: true randomness, and the hooks where the
 /// plugin has any.
 fn world(project: &Project, entry: &str) -> String {
-    let text = world::text(project.manifest);
-    // The world is made before the plugin runs, so its text has to tell; hooks that are exported
-    // in vain do nothing.
-    let source = fs::read_to_string(project.folder.join(entry)).unwrap_or_default();
-    let hooks = if source.contains("lifecycle") { LIFECYCLE } else { "" };
-    format!("{}{RANDOM}{hooks}}}\n", text.trim_end().trim_end_matches('}'))
+    let text = world::text(project.manifest, hooks(project, entry));
+    format!("{}{RANDOM}}}\n", text.trim_end().trim_end_matches('}'))
 }
 
-fn write_world(project: &Project, text: &str) -> anyhow::Result<()> {
+/// The world is made before the plugin runs, so its text has to tell.
+fn hooks(project: &Project, entry: &str) -> &'static [&'static str] {
+    let source = fs::read_to_string(project.folder.join(entry)).unwrap_or_default();
+    world::hooks(&source, &["lifecycle"])
+}
+
+fn write_world(project: &Project, entry: &str) -> anyhow::Result<()> {
     let folder = project.generated().join("wit");
     fs::create_dir_all(&folder).with_context(|| format!("cannot write `{}`", folder.display()))?;
-    world::write(project.manifest, &folder)?;
+    world::write(project.manifest, hooks(project, entry), &folder)?;
     let random = assets::text("plugins/sdk/typescript/wit/random.wit");
     let write = || {
         fs::create_dir_all(folder.join("deps/random"))?;
         fs::write(folder.join("deps/random/random.wit"), random)?;
-        fs::write(folder.join("plugin.wit"), text)
+        fs::write(folder.join("plugin.wit"), world(project, entry))
     };
     write().with_context(|| format!("cannot write the world to `{}`", folder.display()))
 }

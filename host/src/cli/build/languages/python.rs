@@ -54,7 +54,10 @@ fn equip(project: &Project) -> anyhow::Result<()> {
     fs::create_dir_all(&library)
         .and_then(|()| assets::lay_out(&library, files))
         .with_context(|| format!("cannot write `{}`", library.display()))?;
-    world::write(project.manifest, &generated.join("wit"))
+    // The world is made before the plugin runs, so its text has to tell.
+    let source = fs::read_to_string(project.folder.join(PYTHON.entry)).unwrap_or_default();
+    let hooks = world::hooks(&source, &["lifecycle"]);
+    world::write(project.manifest, hooks, &generated.join("wit"))
 }
 
 /// Make the component.
