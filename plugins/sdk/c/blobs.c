@@ -1,6 +1,9 @@
 /* Bytes under a key in a container of the plugin's own. */
 #include "library.h"
 
+/* The most entries of a page. */
+#define PAGE 1000
+
 static bool fails(const trellis_storage_blobs_error_t *error) {
   switch (error->tag) {
     case TRELLIS_STORAGE_BLOBS_ERROR_INVALID:
@@ -38,6 +41,36 @@ bool trellis_blob_get(const char *container, trellis_bytes key, trellis_bytes *b
   trellis_storage_blobs_error_t error;
   if (!trellis_storage_blobs_get(&where, &name, &found, &error)) return fails(&error);
   *body = found.is_some ? from_list(found.val.body) : (trellis_bytes){0};
+  return true;
+}
+
+bool trellis_blob_read(const char *container, trellis_bytes key, uint64_t offset, uint32_t size, trellis_bytes *body) {
+  plugin_string_t where = to_string(trellis_str(container)), name = to_string(key);
+  plugin_option_list_u8_t found;
+  trellis_storage_blobs_error_t error;
+  if (!trellis_storage_blobs_read(&where, &name, offset, size, &found, &error)) return fails(&error);
+  *body = found.is_some ? from_list(found.val) : (trellis_bytes){0};
+  return true;
+}
+
+bool trellis_blob_list(const char *container, trellis_bytes prefix, trellis_bytes after,
+                       const trellis_blob_entry **entries, size_t *count) {
+  plugin_string_t where = to_string(trellis_str(container)), begins = to_string(prefix), from = to_string(after);
+  plugin_string_t *start = after.data ? &from : NULL;
+  trellis_storage_blobs_list_entry_t found;
+  trellis_storage_blobs_error_t error;
+  if (!trellis_storage_blobs_list(&where, &begins, start, PAGE, &found, &error)) return fails(&error);
+  trellis_blob_entry *list = trellis_alloc(found.len * sizeof *list);
+  for (size_t at = 0; at < found.len; at++) {
+    const trellis_storage_blobs_info_t *info = &found.ptr[at].info;
+    list[at] = (trellis_blob_entry){.key = from_string(found.ptr[at].key),
+                                    .etag = from_string(info->etag),
+                                    .size = info->size,
+                                    .modified_ms = info->modified_ms};
+    if (info->content_type.is_some) list[at].content_type = from_string(info->content_type.val);
+  }
+  *entries = list;
+  *count = found.len;
   return true;
 }
 

@@ -344,9 +344,21 @@ bool trellis_cache_delete(trellis_bytes key);
 /* The content type may be NULL. */
 bool trellis_blob_put(const char *container, trellis_bytes key, trellis_bytes body, const char *content_type);
 bool trellis_blob_append(const char *container, trellis_bytes key, trellis_bytes bytes);
-/* The body is null where there is none. */
+/* The body is null where there is none; read from an offset on, at most 1 MiB, or all of it. */
+bool trellis_blob_read(const char *container, trellis_bytes key, uint64_t offset, uint32_t size, trellis_bytes *body);
 bool trellis_blob_get(const char *container, trellis_bytes key, trellis_bytes *body);
 bool trellis_blob_delete(const char *container, trellis_bytes key);
+
+typedef struct {
+  /* The content type is null where it was put without one. */
+  trellis_bytes key, etag, content_type;
+  uint64_t size, modified_ms;
+} trellis_blob_entry;
+
+/* The blobs whose keys begin with prefix, behind the key after, which is null for the first page; at
+ * most 1,000. */
+bool trellis_blob_list(const char *container, trellis_bytes prefix, trellis_bytes after,
+                       const trellis_blob_entry **entries, size_t *count);
 
 /* ---- Other hosts: [needs.http] ------------------------------------------------------------- */
 
