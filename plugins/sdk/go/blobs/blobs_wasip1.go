@@ -45,33 +45,33 @@ func Put(container, key string, body []byte, contentType string) (Info, error) {
 	if contentType != "" {
 		kind = types.Some(contentType)
 	}
-	found, err := answer(wit.Put(container, key, body, kind))
+	found, err := wit.Put(container, key, body, kind).Answer(describe)
 	return info(found), err
 }
 
 // Append adds to the end of a blob; where there is none one begins. Limits: 16 MiB a call.
 func Append(container, key string, bytes []byte) (Info, error) {
-	found, err := answer(wit.Append(container, key, bytes))
+	found, err := wit.Append(container, key, bytes).Answer(describe)
 	return info(found), err
 }
 
 // Get returns a whole blob, and whether there is one. Limits: 16 MiB.
 func Get(container, key string) ([]byte, Info, bool, error) {
-	found, err := answer(wit.Get(container, key))
+	found, err := wit.Get(container, key).Answer(describe)
 	blob, is := found.Get()
 	return blob.Body, info(blob.Info), is, err
 }
 
 // Read returns bytes from an offset on, fewer at the end; and whether there is a blob. Limits: 1 MiB.
 func Read(container, key string, offset uint64, length uint32) ([]byte, bool, error) {
-	found, err := answer(wit.Read(container, key, offset, length))
+	found, err := wit.Read(container, key, offset, length).Answer(describe)
 	bytes, is := found.Get()
 	return bytes, is, err
 }
 
 // Head returns what is known of a blob, and whether there is one.
 func Head(container, key string) (Info, bool, error) {
-	found, err := answer(wit.Head(container, key))
+	found, err := wit.Head(container, key).Answer(describe)
 	known, is := found.Get()
 	return info(known), is, err
 }
@@ -83,7 +83,7 @@ func List(container, prefix, after string, most uint32) ([]Entry, error) {
 	if after != "" {
 		from = types.Some(after)
 	}
-	found, err := answer(wit.List(container, prefix, from, most))
+	found, err := wit.List(container, prefix, from, most).Answer(describe)
 	entries := make([]Entry, len(found))
 	for index, entry := range found {
 		entries[index] = Entry{entry.Key, info(entry.Info)}
@@ -93,13 +93,13 @@ func List(container, prefix, after string, most uint32) ([]Entry, error) {
 
 // Delete removes a blob; a missing one is fine.
 func Delete(container, key string) error {
-	_, err := answer(wit.Delete(container, key))
+	_, err := wit.Delete(container, key).Answer(describe)
 	return err
 }
 
 // Copy writes what is under one key under another; whether there was anything.
 func Copy(container, key, toContainer, toKey string) (Info, bool, error) {
-	found, err := answer(wit.Copy(container, key, toContainer, toKey))
+	found, err := wit.Copy(container, key, toContainer, toKey).Answer(describe)
 	known, is := found.Get()
 	return info(known), is, err
 }
@@ -109,19 +109,15 @@ func info(known wit.Info) Info {
 	return Info{known.Size, known.Etag, modified, known.ContentType.Some()}
 }
 
-func answer[T any](result types.Result[T, wit.Error]) (T, error) {
-	if !result.IsErr() {
-		return result.Ok(), nil
-	}
-	var none T
-	switch err := result.Err(); err.Tag() {
+func describe(err wit.Error) error {
+	switch err.Tag() {
 	case wit.ErrorInvalid:
-		return none, fmt.Errorf("%w: %s", ErrInvalid, err.Invalid())
+		return fmt.Errorf("%w: %s", ErrInvalid, err.Invalid())
 	case wit.ErrorTooLarge:
-		return none, fmt.Errorf("%w: %s", ErrTooLarge, err.TooLarge())
+		return fmt.Errorf("%w: %s", ErrTooLarge, err.TooLarge())
 	case wit.ErrorFull:
-		return none, fmt.Errorf("%w: %s", ErrFull, err.Full())
+		return fmt.Errorf("%w: %s", ErrFull, err.Full())
 	default:
-		return none, fmt.Errorf("%w: %s", ErrUnavailable, err.Unavailable())
+		return fmt.Errorf("%w: %s", ErrUnavailable, err.Unavailable())
 	}
 }

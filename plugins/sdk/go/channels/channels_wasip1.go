@@ -102,10 +102,8 @@ func Kept(channel string, most uint32) []Frame { return wit.Recent(channel, most
 
 // Done is an answer of the channels as an error.
 func Done(result types.Result[types.Unit, wit.Error]) error {
-	if !result.IsErr() {
-		return nil
-	}
-	return Describe(result.Err())
+	_, err := result.Answer(Describe)
+	return err
 }
 
 // Describe is an error of the channels as Go has it.

@@ -1,6 +1,7 @@
 // Package keyvalue keeps keys and values in a named store.
 //
 //	store, err := keyvalue.Open("default")
+//	defer store.Close()
 //	visits, err := store.Increment("visits", 1)
 //
 // Needs the store in `[needs.keyvalue] stores` of the manifest.
@@ -26,16 +27,19 @@ type Store struct{ bucket *wit.Bucket }
 
 // Open opens a store by its name.
 func Open(name string) (*Store, error) {
-	bucket, err := answer(wit.Open(name))
+	bucket, err := wit.Open(name).Answer(describe)
 	if err != nil {
 		return nil, err
 	}
 	return &Store{bucket}, nil
 }
 
+// Close gives the store back; the collector does so in the end where this is left out.
+func (s *Store) Close() { s.bucket.Drop() }
+
 // Get returns the value of a key, and whether there is one.
 func (s *Store) Get(key string) ([]byte, bool, error) {
-	found, err := answer(s.bucket.Get(key))
+	found, err := s.bucket.Get(key).Answer(describe)
 	value, is := found.Get()
 	return value, is, err
 }
@@ -61,7 +65,7 @@ func (s *Store) DeleteMany(keys ...string) error {
 }
 
 // Exists tells whether there is such a key.
-func (s *Store) Exists(key string) (bool, error) { return answer(s.bucket.Exists(key)) }
+func (s *Store) Exists(key string) (bool, error) { return s.bucket.Exists(key).Answer(describe) }
 
 // Keys are one page of keys, and the cursor of the next one; empty where it was the last. The
 // first page has the cursor "".
@@ -70,22 +74,22 @@ func (s *Store) Keys(cursor string) (keys []string, next string, err error) {
 	if cursor != "" {
 		from = types.Some(cursor)
 	}
-	page, err := answer(s.bucket.ListKeys(from))
+	page, err := s.bucket.ListKeys(from).Answer(describe)
 	return page.Keys, page.Cursor.Some(), err
 }
 
 // Increment adds to a number and returns the sum; no other writer can come between.
 func (s *Store) Increment(key string, by int64) (int64, error) {
-	return answer(wasi_keyvalue_atomics.Increment(s.bucket, key, by))
+	return wasi_keyvalue_atomics.Increment(s.bucket, key, by).Answer(describe)
 }
 
 // Update replaces a value by what change makes of it, which is asked again whenever somebody else
 // wrote in between. It is told nil where there is no value.
 func (s *Store) Update(key string, change func(value []byte) []byte) error {
-	read, err := answer(wasi_keyvalue_atomics.CasNew(s.bucket, key))
+	read, err := wasi_keyvalue_atomics.CasNew(s.bucket, key).Answer(describe)
 	for err == nil {
 		var current types.Option[[]byte]
-		if current, err = answer(read.Current()); err != nil {
+		if current, err = read.Current().Answer(describe); err != nil {
 			break
 		}
 		written := wasi_keyvalue_atomics.Swap(read, change(current.Some()))
@@ -102,16 +106,8 @@ func (s *Store) Update(key string, change func(value []byte) []byte) error {
 }
 
 func done(result types.Result[types.Unit, wit.Error]) error {
-	_, err := answer(result)
+	_, err := result.Answer(describe)
 	return err
-}
-
-func answer[T any](result types.Result[T, wit.Error]) (T, error) {
-	if result.IsErr() {
-		var none T
-		return none, describe(result.Err())
-	}
-	return result.Ok(), nil
 }
 
 func describe(err wit.Error) error {

@@ -11,11 +11,7 @@ import (
 
 // Open opens one, which ends when nobody has read it for so long, a second to ten minutes.
 func Open(tag string, idle time.Duration) (uint64, error) {
-	opened := wit.Open(tag, uint64(idle.Milliseconds()))
-	if opened.IsErr() {
-		return 0, channels.Describe(opened.Err())
-	}
-	return opened.Ok(), nil
+	return wit.Open(tag, uint64(idle.Milliseconds())).Answer(channels.Describe)
 }
 
 // Read takes what waits, at most so many frames, and waits for the first one where nothing does.

@@ -25,7 +25,7 @@ func Execute(sql string, params ...any) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return answer(wit.Execute(sql, values))
+	return wit.Execute(sql, values).Answer(describe)
 }
 
 // Batch runs statements in one transaction, all or none, and in one round trip; the rows each one
@@ -39,7 +39,7 @@ func Batch(statements []Statement) ([]uint64, error) {
 		}
 		lowered[index] = wit.Statement{Sql: statement.SQL, Params: values}
 	}
-	return answer(wit.Batch(lowered))
+	return wit.Batch(lowered).Answer(describe)
 }
 
 // Transaction runs over several calls. What is not committed is rolled back, at the latest at the
@@ -48,7 +48,7 @@ type Transaction struct{ inner *wit.Transaction }
 
 // Begin opens a transaction, and waits for its turn.
 func Begin() (*Transaction, error) {
-	inner, err := answer(wit.TransactionBegin())
+	inner, err := wit.TransactionBegin().Answer(describe)
 	if err != nil {
 		return nil, err
 	}
@@ -83,18 +83,20 @@ func (t *Transaction) Execute(sql string, params ...any) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return answer(t.inner.Execute(sql, values))
+	return t.inner.Execute(sql, values).Answer(describe)
 }
 
 // Commit makes its changes durable. It has ended, whatever the answer.
 func (t *Transaction) Commit() error {
-	_, err := answer(t.inner.Commit())
+	defer t.inner.Drop()
+	_, err := t.inner.Commit().Answer(describe)
 	return err
 }
 
 // Rollback forgets its changes. It has ended, whatever the answer.
 func (t *Transaction) Rollback() error {
-	_, err := answer(t.inner.Rollback())
+	defer t.inner.Drop()
+	_, err := t.inner.Rollback().Answer(describe)
 	return err
 }
 
@@ -128,7 +130,7 @@ func lower(params []any) ([]wit.Value, error) {
 }
 
 func rows(result types.Result[wit.Rows, wit.Error]) (Rows, error) {
-	found, err := answer(result)
+	found, err := result.Answer(describe)
 	if err != nil {
 		return Rows{}, err
 	}
@@ -160,23 +162,19 @@ func lift(value wit.Value) any {
 	}
 }
 
-func answer[T any](result types.Result[T, wit.Error]) (T, error) {
-	if !result.IsErr() {
-		return result.Ok(), nil
-	}
-	var none T
-	switch err := result.Err(); err.Tag() {
+func describe(err wit.Error) error {
+	switch err.Tag() {
 	case wit.ErrorInvalid:
-		return none, fmt.Errorf("%w: %s", ErrInvalid, err.Invalid())
+		return fmt.Errorf("%w: %s", ErrInvalid, err.Invalid())
 	case wit.ErrorConstraint:
-		return none, fmt.Errorf("%w: %s", ErrConstraint, err.Constraint())
+		return fmt.Errorf("%w: %s", ErrConstraint, err.Constraint())
 	case wit.ErrorConflict:
-		return none, ErrConflict
+		return ErrConflict
 	case wit.ErrorTooLarge:
-		return none, ErrTooLarge
+		return ErrTooLarge
 	case wit.ErrorUnavailable:
-		return none, fmt.Errorf("%w: %s", ErrUnavailable, err.Unavailable())
+		return fmt.Errorf("%w: %s", ErrUnavailable, err.Unavailable())
 	default:
-		return none, ErrFinished
+		return ErrFinished
 	}
 }

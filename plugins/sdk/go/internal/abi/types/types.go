@@ -59,6 +59,14 @@ func (r Result[T, E]) Err() E { return r.err }
 // IsErr tells whether it is an error.
 func (r Result[T, E]) IsErr() bool { return r.tag == ResultErr }
 
+// Answer returns the answer, or the error as describe tells it in Go.
+func (r Result[T, E]) Answer(describe func(E) error) (T, error) {
+	if r.IsErr() {
+		return r.ok, describe(r.err)
+	}
+	return r.ok, nil
+}
+
 // Unit is nothing.
 type Unit struct{}
 
