@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"time"
 
-	"trellis/internal/abi/types"
 	wit "trellis/internal/wit/trellis_storage_cache"
 )
 
@@ -23,25 +22,25 @@ var (
 
 // Get returns the value of a key, and whether there is one.
 func Get(key string) ([]byte, bool, error) {
-	found, err := answer(wit.Get(key))
+	found, err := wit.Get(key).Answer(describe)
 	value, is := found.Get()
 	return value, is, err
 }
 
 // Set writes a value for a time, from a millisecond to 30 days.
 func Set(key string, value []byte, ttl time.Duration) error {
-	_, err := answer(wit.Set(key, value, ms(ttl)))
+	_, err := wit.Set(key, value, ms(ttl)).Answer(describe)
 	return err
 }
 
 // Add writes a value only where there is none; whether it was written.
 func Add(key string, value []byte, ttl time.Duration) (bool, error) {
-	return answer(wit.Add(key, value, ms(ttl)))
+	return wit.Add(key, value, ms(ttl)).Answer(describe)
 }
 
 // Delete forgets a key; a missing one is fine.
 func Delete(key string) error {
-	_, err := answer(wit.Delete(key))
+	_, err := wit.Delete(key).Answer(describe)
 	return err
 }
 
@@ -52,39 +51,40 @@ const (
 )
 
 // Remember returns the value of a key, or what compute makes, which is kept for a time. Of many
-// callers at once, on all hosts, one computes and the others wait for it.
+// callers at once, on all hosts, one computes and the others wait for it. A cache that is not
+// available is an error before anything was computed, and none after.
 func Remember(key string, ttl time.Duration, compute func() ([]byte, error)) ([]byte, error) {
-	claimed, err := answer(wit.ClaimTake(key, ms(lease), ms(wait)))
-	// A cache that is away, or somebody who takes too long, holds nobody up.
-	if err != nil || claimed.Tag() == wit.ClaimedTaken {
-		return compute()
-	}
-	if claimed.Tag() == wit.ClaimedValue {
+	claimed, err := wit.ClaimTake(key, ms(lease), ms(wait)).Answer(describe)
+	switch {
+	case err != nil:
+		return nil, err
+	case claimed.Tag() == wit.ClaimedValue:
 		return claimed.Value(), nil
+	case claimed.Tag() == wit.ClaimedTaken:
+		return compute()
 	}
 	claim := claimed.Yours()
 	defer claim.Drop()
 	value, err := compute()
-	if err == nil {
-		// A claim that was lost meanwhile leaves the value as good as it is.
-		_, _ = answer(claim.Fill(value, ms(ttl)))
+	if err != nil {
+		return nil, err
 	}
-	return value, err
+	// A claim that was lost meanwhile leaves the value as good as it is.
+	if _, err := claim.Fill(value, ms(ttl)).Answer(describe); errors.Is(err, ErrInvalid) {
+		return nil, err
+	}
+	return value, nil
 }
 
 func ms(time time.Duration) uint64 { return uint64(max(time.Milliseconds(), 0)) }
 
-func answer[T any](result types.Result[T, wit.Error]) (T, error) {
-	if !result.IsErr() {
-		return result.Ok(), nil
-	}
-	var none T
-	switch err := result.Err(); err.Tag() {
+func describe(err wit.Error) error {
+	switch err.Tag() {
 	case wit.ErrorInvalid:
-		return none, fmt.Errorf("%w: %s", ErrInvalid, err.Invalid())
+		return fmt.Errorf("%w: %s", ErrInvalid, err.Invalid())
 	case wit.ErrorUnavailable:
-		return none, fmt.Errorf("%w: %s", ErrUnavailable, err.Unavailable())
+		return fmt.Errorf("%w: %s", ErrUnavailable, err.Unavailable())
 	default:
-		return none, ErrLost
+		return ErrLost
 	}
 }

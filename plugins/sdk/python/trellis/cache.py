@@ -73,7 +73,8 @@ def computed(
     wait_ms: int = 5_000,
 ) -> bytes:
     """The value of a key, computed where there is none: many ask, on all hosts, one computes, the
-    others wait for so long and then compute for themselves."""
+    others wait for so long and then compute for themselves. A cache that is not available is an
+    exception before anything was computed, and none after."""
     with _RAISING:
         claimed = _wit.Claim.take(key, lease_ms, wait_ms)
     kind = type(claimed).__name__

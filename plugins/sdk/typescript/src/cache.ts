@@ -1,7 +1,7 @@
 /** Values that may be forgotten, so that they need not be computed again. Needs `[needs.cache]`. */
 
 import * as wit from "trellis:storage/cache@0.1.0";
-import { told } from "./host.js";
+import { HostError, told } from "./host.js";
 import { bytesOf, decode } from "./text.js";
 
 /** How long a computation may take before somebody else begins one, and how long others wait for it. */
@@ -31,7 +31,8 @@ export const cache = {
 
   /**
    * The value of a key, computed where there is none. Of all calls that want it at once, on all hosts, one
-   * computes it and the others wait.
+   * computes it and the others wait. A cache that is not available is an exception before anything was computed,
+   * and none after.
    */
   remember(key: string, ttlMs: number, compute: () => string | Uint8Array): Uint8Array {
     const claimed = take(key);
@@ -40,10 +41,19 @@ export const cache = {
     const claim = claimed.val;
     try {
       const value = bytesOf(compute());
-      told("cache", () => claim.fill(value, ttlMs))();
+      fill(claim, value, ttlMs);
       return value;
     } finally {
       claim[Symbol.dispose]?.();
     }
   },
 };
+
+/** Hand a value to all who wait. It is right, too, where the claim was lost meanwhile or the cache went away. */
+function fill(claim: wit.Claim, value: Uint8Array, ttlMs: number): void {
+  try {
+    told("cache", () => claim.fill(value, ttlMs))();
+  } catch (error) {
+    if (!(error instanceof HostError) || error.kind === "invalid") throw error;
+  }
+}
