@@ -7,7 +7,7 @@ import * as connection from "./connection.js";
 import { consume } from "./consumer.js";
 import { serve } from "./http.js";
 import { begin } from "./log.js";
-import { type Handlers, type Job, type Plugin, run, start, stop } from "./plugin.js";
+import { type Handlers, type Job, type Plugin, run, save, start, stop } from "./plugin.js";
 import * as sockets from "./socket.js";
 
 /** The table of the manifest behind each handler. */
@@ -65,6 +65,6 @@ export const jobHandler = {
 
 export const lifecycle = {
   start: called((saved: Uint8Array | null) => start(handlers.lifecycle, saved)),
-  save: called(() => handlers.lifecycle?.save?.() ?? new Uint8Array()),
+  save: called(() => save(handlers.lifecycle)),
   stop: called(() => stop(handlers.lifecycle)),
 };

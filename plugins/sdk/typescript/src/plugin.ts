@@ -25,7 +25,10 @@ export interface Job {
 export interface Lifecycle {
   /** Before it goes live, with what `save` of the one before returned. An exception keeps the old one serving. */
   start?(saved: Uint8Array | null): void | Promise<void>;
-  /** Before the next generation starts; the bytes, at most 16 MiB, are handed to it. */
+  /**
+   * Before the next generation starts; the bytes, at most 16 MiB, are handed to it. An exception keeps this one
+   * serving.
+   */
   save?(): Uint8Array;
   /** After the last call. */
   stop?(): void | Promise<void>;
@@ -69,6 +72,15 @@ export function start(lifecycle: Lifecycle | undefined, saved: Uint8Array | null
   } catch (error) {
     log.error("the plugin cannot start:", error);
     throw String(error);
+  }
+}
+
+export function save(lifecycle: Lifecycle | undefined): Uint8Array {
+  try {
+    return lifecycle?.save?.() ?? new Uint8Array();
+  } catch (error) {
+    log.error("the plugin cannot be saved:", error);
+    throw error;
   }
 }
 
