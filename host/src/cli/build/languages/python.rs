@@ -11,7 +11,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::Context;
@@ -20,7 +19,11 @@ use toml::Table;
 use super::{Language, Progress, Project};
 use crate::cli::{
     Hinted, assets,
-    build::{read, toolchain, world},
+    build::{
+        read,
+        toolchain::{self, NO_PYTHON},
+        world,
+    },
 };
 
 pub(super) const PYTHON: Language = Language { name: "python", entry: "plugin.py", equip, compile };
@@ -36,8 +39,6 @@ const SITE: &str = "lib/site-packages";
 /// What runs the tool, whose own script names the interpreter it was installed with.
 const START: &str = "import sys; sys.argv[0] = 'componentize-py'\n\
                      from componentize_py import script; sys.exit(script())";
-const NO_PYTHON: &str = "install Python 3.9 or newer with pip: \
-                         `apt install python3 python3-pip`, or https://www.python.org/downloads";
 const PURE: &str = "only packages with a wheel in pure Python (`…-none-any.whl`) run in a plugin; \
                     pypi.org lists the files of each";
 /// Where the tool mounts the first directory of its path.
@@ -70,7 +71,7 @@ fn compile(project: &Project, progress: &Progress) -> anyhow::Result<Vec<u8>> {
         false => install(&package.dependencies, progress)?,
     };
     let out = tempfile::Builder::new().prefix("trellis-").suffix(".wasm").tempfile()?;
-    let mut python = python();
+    let mut python = toolchain::python();
     python
         .args(["-c", START, "--wit-path"])
         .arg(generated.join("wit"))
@@ -100,14 +101,11 @@ fn compile(project: &Project, progress: &Progress) -> anyhow::Result<Vec<u8>> {
 
 /// componentize-py, installed where it is missing.
 fn componentize(progress: &Progress) -> anyhow::Result<PathBuf> {
-    toolchain::install(&format!("componentize-py-{COMPONENTIZE}"), progress, |place| {
-        let what = format!("componentize-py=={COMPONENTIZE}");
-        let mut pip = pip(place);
-        pip.args(["--no-deps", &what]);
-        toolchain::run(&mut pip, "installing", "pip cannot install it", NO_PYTHON, progress)?;
-        // The environment of plugins without dependencies.
-        Ok(fs::create_dir_all(place.join(SITE))?)
-    })
+    let place = toolchain::from_pypi("componentize-py", COMPONENTIZE, progress)?;
+    // The environment of plugins without dependencies.
+    let site = place.join(SITE);
+    fs::create_dir_all(&site).with_context(|| format!("cannot write `{}`", site.display()))?;
+    Ok(place)
 }
 
 /// The environment with these dependencies, which are in pure Python: native code of others does
@@ -115,8 +113,8 @@ fn componentize(progress: &Progress) -> anyhow::Result<PathBuf> {
 fn install(wanted: &[String], progress: &Progress) -> anyhow::Result<PathBuf> {
     let digest = blake3::hash(wanted.join("\n").as_bytes()).to_hex();
     toolchain::install(&format!("python-packages-{:.16}", digest.as_str()), progress, |place| {
-        let mut pip = pip(&place.join(SITE));
-        pip.args(["--only-binary", ":all:", "--python-version", INTERPRETER])
+        let mut pip = toolchain::pip(&place.join(SITE));
+        pip.args(["--python-version", INTERPRETER])
             .args(["--implementation", "py", "--abi", "none", "--platform", "any"])
             .arg("--")
             .args(wanted);
@@ -161,24 +159,6 @@ impl Package {
         let path = path.into_iter().map(|path| folder.join(path)).collect();
         Ok(Self { dependencies, path })
     }
-}
-
-/// `pip install` into a directory. Modules are not compiled for an interpreter that is not theirs.
-fn pip(target: &Path) -> Command {
-    let mut pip = python();
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
-        .args(["--no-compile", "--target"])
-        .arg(target)
-        // It warns of what does not concern a directory of its own.
-        .env("PIP_ROOT_USER_ACTION", "ignore");
-    pip
-}
-
-fn python() -> Command {
-    let mut python = Command::new("python3");
-    // A folder of somebody else's modules is not looked into.
-    python.env_remove("PYTHONHOME").env_remove("PYTHONPATH").env("PYTHONDONTWRITEBYTECODE", "1");
-    python
 }
 
 /// What componentize-py says, as Python would say it of the plugin alone: without the tool's own
