@@ -47,6 +47,18 @@ func (s *Store) Get(key string) ([]byte, bool, error) {
 // Set writes a value over whatever was there.
 func (s *Store) Set(key string, value []byte) error { return done(s.bucket.Set(key, value)) }
 
+// GetMany returns the values of several keys in one call, without those that are not there.
+func (s *Store) GetMany(keys ...string) (map[string][]byte, error) {
+	pairs, err := wasi_keyvalue_batch.GetMany(s.bucket, keys).Answer(describe)
+	found := make(map[string][]byte, len(pairs))
+	for _, pair := range pairs {
+		if pair, is := pair.Get(); is {
+			found[pair.F0] = pair.F1
+		}
+	}
+	return found, err
+}
+
 // SetMany writes several values in one call. An error may leave some of them written.
 func (s *Store) SetMany(values map[string][]byte) error {
 	pairs := make([]types.Tuple2[string, []byte], 0, len(values))
