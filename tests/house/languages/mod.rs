@@ -1,6 +1,7 @@
 //! Plugins in other languages than Rust, built with the tools that their writers have.
 
 mod c;
+mod everything;
 mod go;
 mod python;
 mod templates;
