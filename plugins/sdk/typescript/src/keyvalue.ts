@@ -68,7 +68,13 @@ export class Store {
     let read = asked(() => atomics.Cas.new(this.bucket, key));
     for (;;) {
       const current = read;
-      const value = bytesOf(change(asked(() => current.current())));
+      let value: Uint8Array;
+      try {
+        value = bytesOf(change(asked(() => current.current())));
+      } catch (error) {
+        current[Symbol.dispose]?.();
+        throw error;
+      }
       try {
         return atomics.swap(current, value);
       } catch (error) {
@@ -99,7 +105,14 @@ function asked<T>(question: () => T): T {
   return told("keyvalue", question)();
 }
 
+/** What is open. The engine does not give a store back that nobody holds any more, so each is opened once. */
+const opened = new Map<string, Store>();
+
 export const keyvalue = {
-  /** Open a store that is in `[needs.keyvalue] stores` of the manifest. */
-  open: (name = "default"): Store => new Store(name),
+  /** Open a store that is in `[needs.keyvalue] stores` of the manifest; the same one as before, where it is open. */
+  open(name = "default"): Store {
+    const store = opened.get(name) ?? new Store(name);
+    opened.set(name, store);
+    return store;
+  },
 };

@@ -34,6 +34,7 @@ declare module "wasi:keyvalue/atomics@0.2.0-draft2" {
   export class Cas {
     static new(bucket: Bucket, key: string): Cas;
     current(): Uint8Array | null;
+    [Symbol.dispose](): void;
   }
   export function increment(bucket: Bucket, key: string, delta: number): number;
   export function swap(cas: Cas, value: Uint8Array): void;
