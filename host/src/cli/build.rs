@@ -81,6 +81,10 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<()> {
         match build(source, &arguments.out, &progress) {
             Ok(built) if output.json => output.json(&built)?,
             Ok(built) => output.text(&format!("{}\n", built.file.display()))?,
+            Err(error) if sources.len() == 1 => {
+                progress.clear();
+                return Err(error);
+            }
             Err(error) => {
                 failed += 1;
                 progress.failed(&super::error::report(&error, output.error_style()));

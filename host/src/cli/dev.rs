@@ -5,24 +5,25 @@
 //!     └─ saved: only what changed is built again
 //! ```
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Hinted, build,
-    output::{Output, Style},
+    output::Output,
     serve::{runtime, stop_on_signals},
 };
 use crate::{
     admin::ports::Ports,
-    manifest, observe, serve,
+    observe, serve,
     settings::{self, Flag},
 };
 
 mod announce;
 mod rebuild;
+mod welcome;
 
 /// Build the plugins of a directory, serve them, and build again what is saved
 #[derive(Debug, Args)]
@@ -54,8 +55,9 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<()> {
     let data = loaded.settings.host.data.clone();
     loaded.settings.host.plugins = data.join(rebuild::OUT);
     if loaded.settings.observe.log == observe::Settings::default().log {
-        // What goes live is announced in words of its own.
-        loaded.settings.observe.log += ",trellis::plugins::swap=warn";
+        // What goes live is announced in words of its own, and that folders vanish while a
+        // compiler works is no news.
+        loaded.settings.observe.log += ",trellis::plugins::swap=warn,notify=warn";
     }
     let progress = build::Progress::new(output.error_style());
     let sources = build::source::find(&arguments.folder)?;
@@ -64,16 +66,17 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<()> {
         return Err(Hinted::new(message, "a plugin is a folder with a `plugin.toml`").into());
     }
     let written = Arc::new(announce::Written::default());
+    let folder = arguments.folder.clone();
     let rebuild = rebuild::Rebuild::new(arguments.folder, &data, progress, Arc::clone(&written))?;
     rebuild.all(&sources);
     let style = output.style();
     runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         stop_on_signals(shutdown.clone())?;
-        let routes = routes(&sources);
+        let plugins = welcome::plugins(&sources);
         let watching = tokio::spawn(rebuild.run(shutdown.clone()));
         let ready = move |ports: &Ports, live| {
-            print!("{}", welcome(ports, &routes, style));
+            print!("{}", welcome::welcome(ports, &folder, &plugins, style));
             tokio::spawn(async move { announce::announce(live, &written, style).await });
         };
         let served = serve::run(loaded, ready, shutdown.clone()).await;
@@ -94,40 +97,4 @@ impl Arguments {
         ];
         flags.into_iter().flatten().collect()
     }
-}
-
-/// The routes of all plugins that can be read.
-fn routes(sources: &[build::source::Source]) -> Vec<String> {
-    let manifests =
-        sources.iter().filter_map(|source| manifest::read_file(&source.manifest()).ok());
-    manifests.filter_map(|manifest| manifest.http).flat_map(|http| http.routes).collect()
-}
-
-/// What a newcomer does next.
-fn welcome(ports: &Ports, routes: &[String], style: Style) -> String {
-    let base = format!("http://{}", ports.http);
-    let mut text = format!("\n{} {base}\n", style.green("serving"));
-    let urls: BTreeSet<_> = routes.iter().map(|route| url(&base, route)).collect();
-    for url in urls {
-        text += &format!("  {url}\n");
-    }
-    text += &format!(
-        "{} http://{} (`trellis plugins`, `logs`, `topics`)\n",
-        style.dim("admin"),
-        ports.admin
-    );
-    // One that takes any path answers to whatever is asked.
-    let open = routes.iter().find(|route| route.contains("{*"));
-    if let Some(route) = open.or(routes.first()) {
-        text += &format!("\ntry   curl -i '{}'\n", url(&base, route).replace("...", "hello"));
-    }
-    text + "edit a plugin and save: it is built and swapped while it serves\n\n"
-}
-
-/// The URL of a route, with `...` for what is left open.
-fn url(base: &str, route: &str) -> String {
-    let path = route.find('/').map_or(route, |slash| &route[slash..]);
-    let segments =
-        path.split('/').map(|segment| if segment.starts_with('{') { "..." } else { segment });
-    base.to_owned() + &segments.collect::<Vec<_>>().join("/")
 }

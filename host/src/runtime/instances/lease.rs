@@ -16,7 +16,7 @@ use wasmtime::{
 use super::{Instance, Instances, Slot, Stopwatch, Took};
 use crate::{
     capabilities::State,
-    runtime::{CallError, call::DeadlinePassed, exports::Exports},
+    runtime::{CallError, call::DeadlinePassed, exports::Exports, trap},
 };
 
 /// The end of time for calls that their callers watch.
@@ -170,7 +170,7 @@ impl Lease {
         }
         let reason = match error.downcast_ref::<Trap>() {
             Some(Trap::StackOverflow) => "call stack exhausted".to_owned(),
-            _ => format!("{error:#}"),
+            _ => trap::told(&error),
         };
         CallError::Trap { plugin, reason }
     }

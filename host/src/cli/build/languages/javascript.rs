@@ -47,9 +47,6 @@ const LAID_OUT: &str = "typescript";
 const PARTS: &[&str] = &["src/", "build.mjs", "package.json", "tsconfig.json"];
 /// The compilers, by the versions that the library's lock file pins.
 const TOOLCHAIN: &str = "componentize-qjs-0.4.5-esbuild-0.28.2-typescript-7.0.2";
-/// What npm need not do for a build. Scripts of packages would make what no component can use.
-const NPM_FLAGS: &[&str] =
-    &["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
 /// A line of a world.
 const RANDOM: &str = "    import wasi:random/random@0.2.12;\n";
 
@@ -131,9 +128,9 @@ fn compile(project: &Project, entry: &str, progress: &Progress) -> anyhow::Resul
     if needs_packages(project.folder) {
         let locked = project.folder.join("package-lock.json").is_file();
         let mut npm = node.npm(if locked { "ci" } else { "install" });
-        npm.current_dir(project.folder).args(NPM_FLAGS);
+        npm.current_dir(project.folder);
         let doing = format!("installing packages of {name}");
-        toolchain::run(&mut npm, &doing, &failed, node::REMEDY, progress)?;
+        node::run_npm(&mut npm, &doing, &failed, progress)?;
     }
     let out = tempfile::Builder::new().suffix(".wasm").tempfile().context("no file to build in")?;
     let world = world(project, entry);
@@ -152,10 +149,8 @@ fn install(node: &Node, folder: &Path, progress: &Progress) -> anyhow::Result<()
     // `ci` refuses a lock without the packages for systems that componentize-qjs only announces;
     // `install` takes the versions of the lock and checks their digests as well.
     let mut npm = node.npm("install");
-    npm.current_dir(folder).args(NPM_FLAGS);
-    let failed = "npm cannot install it";
-    toolchain::run(&mut npm, "installing the compilers", failed, node::REMEDY, progress)?;
-    Ok(())
+    npm.current_dir(folder);
+    node::run_npm(&mut npm, "installing the compilers", "npm fails", progress)
 }
 
 /// Whether the plugin names packages that are not there as its files say now.

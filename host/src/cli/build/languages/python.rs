@@ -21,7 +21,7 @@ use crate::cli::{
     Hinted, assets,
     build::{
         read,
-        toolchain::{self, NO_PYTHON},
+        toolchain::{self, pip},
         world,
     },
 };
@@ -71,7 +71,7 @@ fn compile(project: &Project, progress: &Progress) -> anyhow::Result<Vec<u8>> {
         false => install(&package.dependencies, progress)?,
     };
     let out = tempfile::Builder::new().prefix("trellis-").suffix(".wasm").tempfile()?;
-    let mut python = toolchain::python();
+    let mut python = pip::python();
     python
         .args(["-c", START, "--wit-path"])
         .arg(generated.join("wit"))
@@ -90,11 +90,9 @@ fn compile(project: &Project, progress: &Progress) -> anyhow::Result<Vec<u8>> {
         // Its errors are the plugin's, not of the tool's own code.
         .env("RUST_BACKTRACE", "0");
     let doing = format!("building {name}");
-    toolchain::run(&mut python, &doing, "", NO_PYTHON, progress).map_err(|error| {
-        match error.is::<Hinted>() {
-            true => error,
-            false => anyhow::anyhow!("`{name}` does not build\n{}", readable(&error.to_string())),
-        }
+    pip::run_python(&mut python, &doing, progress).map_err(|error| match error.is::<Hinted>() {
+        true => error,
+        false => told(name, &error.to_string()),
     })?;
     read(out.path())
 }
@@ -113,16 +111,16 @@ fn componentize(progress: &Progress) -> anyhow::Result<PathBuf> {
 fn install(wanted: &[String], progress: &Progress) -> anyhow::Result<PathBuf> {
     let digest = blake3::hash(wanted.join("\n").as_bytes()).to_hex();
     toolchain::install(&format!("python-packages-{:.16}", digest.as_str()), progress, |place| {
-        let mut pip = toolchain::pip(&place.join(SITE));
+        let mut pip = pip::install(&place.join(SITE));
         pip.args(["--python-version", INTERPRETER])
             .args(["--implementation", "py", "--abi", "none", "--platform", "any"])
             .arg("--")
             .args(wanted);
-        let failed = "pip cannot install the dependencies";
-        let installed = toolchain::run(&mut pip, "installing", failed, NO_PYTHON, progress);
-        installed.map(drop).map_err(|error| match error.is::<Hinted>() {
-            true => error,
-            false => Hinted::new(error.to_string(), PURE).into(),
+        pip::run(&mut pip, "installing the dependencies", progress).map_err(|error| {
+            match error.is::<Hinted>() {
+                true => error,
+                false => Hinted::new(error.to_string(), PURE).into(),
+            }
         })
     })
 }
@@ -161,26 +159,44 @@ impl Package {
     }
 }
 
+/// The error of a plugin that does not build.
+fn told(name: &str, said: &str) -> anyhow::Error {
+    let said = readable(said);
+    let message = format!("`{name}` does not build\n{said}");
+    if said.lines().any(|line| line.starts_with("ModuleNotFoundError:")) {
+        let hint = "name its package in `[project] dependencies` of pyproject.toml";
+        return Hinted::new(message, hint).into();
+    }
+    anyhow::anyhow!(message)
+}
+
 /// What componentize-py says, as Python would say it of the plugin alone: without the tool's own
 /// frames and the library's, and with paths as people know them.
 fn readable(said: &str) -> String {
     let told = said.split("\nCaused by:").next().unwrap_or(said);
     let told = told.split_once("AssertionError: ").map_or(told, |(_, told)| told);
-    let mut text = String::new();
+    let mut lines = Vec::new();
     let mut hidden = false;
     for line in told.trim().lines() {
         if let Some(file) = line.strip_prefix("  File \"/") {
             let (mount, path) = file.split_once('/').unwrap_or_default();
             hidden = mount == LIBRARY_MOUNT;
             if !hidden {
-                text += &format!("  File \"{path}\n");
+                lines.push(format!("  File \"{path}"));
             }
         } else if !(hidden && line.starts_with("    ")) {
             hidden = false;
-            text += &format!("{line}\n");
+            // Python names the file of a module that lacks a name.
+            let (text, place) = line.rsplit_once(" (/").unwrap_or((line, ""));
+            let is_ours = place.starts_with(LIBRARY_MOUNT) && place.ends_with(')');
+            lines.push(if is_ours { text } else { line }.to_owned());
         }
     }
-    text
+    if !lines.iter().any(|line| line.starts_with("  File ")) {
+        // Nothing is left of it that says where.
+        lines.retain(|line| !line.starts_with("Traceback "));
+    }
+    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -209,10 +225,28 @@ mod tests {
             "  File \"plugin.py\", line 8\n",
             "    retrun 1\n",
             "           ^\n",
-            "SyntaxError: invalid syntax\n",
+            "SyntaxError: invalid syntax",
         );
         assert_eq!(readable(said), told);
-        assert_eq!(readable("\nno such world\n"), "no such world\n");
+        assert_eq!(readable("\nno such world\n"), "no such world");
+    }
+
+    #[test]
+    fn what_the_library_raises_is_told_without_the_library() {
+        let said = concat!(
+            "Traceback (most recent call last):\n",
+            "  File \"/0/trellis_entry.py\", line 18, in <module>\n",
+            "    import plugin\n",
+            "ImportError: cannot import name 'x' from 'trellis' (/0/trellis/__init__.py)\n",
+        );
+        assert_eq!(readable(said), "ImportError: cannot import name 'x' from 'trellis'");
+    }
+
+    #[test]
+    fn a_module_that_is_missing_is_told_with_where_packages_are_named() {
+        let hints = |said| told("it", said).downcast::<Hinted>().map(|it| it.hints).ok();
+        assert!(hints("ModuleNotFoundError: No module named 'requests'").is_some());
+        assert_eq!(hints("ValueError: it is wrong"), None);
     }
 
     #[test]

@@ -16,12 +16,17 @@ use anyhow::Context;
 use toml::{Table, Value};
 
 use super::{Language, Progress, Project};
-use crate::cli::{Hinted, assets, build::read};
+use crate::cli::{
+    Hinted, assets,
+    build::{read, toolchain},
+};
 
 /// What plugins are compiled for.
 const TARGET: &str = "wasm32-wasip2";
 
 pub(super) const RUST: Language = Language { name: "rust", entry: "Cargo.toml", equip, compile };
+
+const NO_RUST: &str = "install Rust with rustup: https://rustup.rs";
 
 /// The path by which a project says that it wants the library from here.
 const LIBRARY: &str = ".trellis/sdk/rust";
@@ -78,7 +83,7 @@ fn compile(project: &Project, progress: &Progress) -> anyhow::Result<Vec<u8>> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(no_cargo)?;
+        .map_err(|error| toolchain::cannot_start("cargo", &error, NO_RUST))?;
     let (stdout, stderr) = (cargo.stdout.take(), cargo.stderr.take());
     let (artifact, messages) = thread::scope(|scope| {
         // Both pipes are read, or the one nobody reads would fill up and cargo stand still.
@@ -103,6 +108,7 @@ fn follow(stderr: ChildStderr, name: &str, progress: &Progress) -> String {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         match step(&line) {
             Some(step) => progress.doing(&format!("building {name}: {step}")),
+            None if is_chatter(&line) => {}
             None => messages += &(line + "\n"),
         }
     }
@@ -111,12 +117,32 @@ fn follow(stderr: ChildStderr, name: &str, progress: &Progress) -> String {
 
 /// `compiling serde v1.0`, if the line is such a step.
 fn step(line: &str) -> Option<String> {
-    const STEPS: &[&str] =
-        &["Compiling", "Downloading", "Downloaded", "Updating", "Locking", "Finished", "Blocking"];
+    const STEPS: &[&str] = &[
+        "Compiling",
+        "Downloading",
+        "Downloaded",
+        "Updating",
+        "Locking",
+        "Adding",
+        "Finished",
+        "Blocking",
+    ];
     let mut words = plain(line).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let first = words.first_mut().filter(|first| STEPS.contains(&first.as_str()))?;
     *first = first.to_lowercase();
     Some(words.into_iter().take(3).collect::<Vec<_>>().join(" "))
+}
+
+/// What cargo adds that helps nobody: attempts that are made again, and that there were errors.
+fn is_chatter(line: &str) -> bool {
+    const CHATTER: &[&str] = &[
+        "warning: spurious network error",
+        "error: could not compile",
+        "For more information about",
+        "Some errors have detailed explanations",
+    ];
+    let line = plain(line);
+    CHATTER.iter().any(|chatter| line.starts_with(chatter))
 }
 
 /// A line without its colours.
@@ -152,7 +178,7 @@ fn ensure_target(folder: &Path, progress: &Progress) -> anyhow::Result<()> {
         .current_dir(folder)
         .args(["--print", "target-libdir", "--target", TARGET])
         .output()
-        .map_err(no_cargo)?;
+        .map_err(|error| toolchain::cannot_start("rustc", &error, NO_RUST))?;
     let libraries = String::from_utf8_lossy(&libraries.stdout).trim().to_owned();
     if !libraries.is_empty() && Path::new(&libraries).is_dir() {
         return Ok(());
@@ -163,16 +189,13 @@ fn ensure_target(folder: &Path, progress: &Progress) -> anyhow::Result<()> {
     match added {
         Ok(added) if added.status.success() => Ok(()),
         Ok(added) => {
-            let reason = String::from_utf8_lossy(&added.stderr).trim().to_owned();
+            let said = String::from_utf8_lossy(&added.stderr);
+            let reason = said.lines().find_map(|line| line.strip_prefix("error: "));
+            let reason = reason.unwrap_or(said.trim());
             Err(Hinted::new(format!("the target {TARGET} is missing: {reason}"), hint).into())
         }
         Err(_) => Err(Hinted::new(format!("the target {TARGET} is missing"), hint).into()),
     }
-}
-
-fn no_cargo(error: std::io::Error) -> anyhow::Error {
-    let hint = "install Rust with rustup: https://rustup.rs";
-    Hinted::new(format!("cargo cannot be started: {error}"), hint).into()
 }
 
 #[cfg(test)]
@@ -184,6 +207,8 @@ mod tests {
         let compiling = "\x1b[1m\x1b[32m   Compiling\x1b[0m serde v1.0.1 (/tmp/serde)";
         assert_eq!(step(compiling).as_deref(), Some("compiling serde v1.0.1"));
         assert_eq!(step("error: cannot find value"), None);
+        assert!(is_chatter("\x1b[1m\x1b[31merror\x1b[0m: could not compile `it` (lib)"));
+        assert!(!is_chatter("error: cannot find value"));
     }
 
     #[test]

