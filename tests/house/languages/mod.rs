@@ -3,6 +3,7 @@
 mod c;
 mod everything;
 mod go;
+mod messages;
 mod python;
 mod templates;
 mod typescript;

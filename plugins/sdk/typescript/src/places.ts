@@ -9,12 +9,16 @@ interface Places {
 /** How the engine names the one file, with a line and a column. */
 const PLACE = /componentize-qjs:user\.js:(\d+)(?::\d+)?/g;
 
-/** A stack with the places in the sources. */
+/** A stack with the places in the sources, without those in the library. */
 export function inSources(stack: string): string {
   const places = (globalThis as { __places?: Places }).__places;
   if (places === undefined) return stack;
-  return stack.replace(PLACE, (found, line) => {
+  const placed = stack.replace(PLACE, (found, line) => {
     const place = places.lines[Number(line) - 1];
     return place ? `${places.sources[place[0]]}:${place[1]}` : found;
   });
+  return placed
+    .split("\n")
+    .filter((line) => !line.includes("(.trellis/"))
+    .join("\n");
 }

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"strings"
 
 	// Lines of log/slog go to the host.
 	_ "trellis/log"
@@ -40,8 +41,36 @@ func End() {
 // recover returned.
 func Panic(what string, reason any) error {
 	err := fmt.Errorf("%s panicked: %v", what, reason)
-	slog.Error(err.Error() + "\n" + string(debug.Stack()))
+	slog.Error(err.Error() + places(string(debug.Stack())))
 	return err
+}
+
+// places are the functions of a stack with their files, without those of Go's runtime and of this
+// library.
+func places(stack string) string {
+	var told strings.Builder
+	_, rest, _ := strings.Cut(stack, "\n")
+	for rest != "" {
+		var function, place string
+		function, rest, _ = strings.Cut(rest, "\n")
+		place, rest, _ = strings.Cut(rest, "\n")
+		if isOurs(function) {
+			continue
+		}
+		name, _, _ := strings.Cut(function, "(")
+		place, _, _ = strings.Cut(strings.TrimSpace(place), " +0x")
+		told.WriteString("\n    at " + name + " (" + place + ")")
+	}
+	return told.String()
+}
+
+func isOurs(function string) bool {
+	for _, beginning := range []string{"runtime/", "runtime.", "panic(", "trellis/"} {
+		if strings.HasPrefix(function, beginning) {
+			return true
+		}
+	}
+	return false
 }
 
 // Rethrow is deferred where the host is to see a panic: it is logged and goes on.
