@@ -232,10 +232,13 @@ const FALLS: &[(&str, (&str, &str, &str), &[&str])] = &[
         (
             "plugin.c",
             "#include \"trellis.h\"",
-            "#include <assert.h>\n#include \"trellis.h\"\n#define trellis_json(a, b) \
-             (assert(who.size == 0), trellis_text(a, \"\"))",
+            "#include <assert.h>\n#include \"trellis.h\"\n#define trellis_param(from, name) \
+             (assert(from->path.size == 0), trellis_param(from, name))",
         ),
-        &["Assertion failed: who.size == 0 (plugin.c: trellis_on_request: ", "trapped: wasm trap"],
+        &[
+            "Assertion failed: request->path.size == 0 (plugin.c: trellis_on_request: ",
+            "    at trellis_on_request",
+        ],
     ),
 ];
 
@@ -269,7 +272,7 @@ async fn a_missing_grant_is_told_with_the_lines_to_write() {
     let out = tempfile::tempdir().unwrap();
     assert_eq!(build(project.path(), out.path()).await.code, Some(0));
     host.install("it.wasm", fs::read(out.path().join("it.wasm")).unwrap());
-    let status = host.until_plugin("it", |plugin| plugin["state"] != "live").await;
+    let status = host.until_plugin("it", |plugin| plugin["state"] == "failed").await;
     let told = status.to_string();
     for text in ["needs `sql` without a grant", "add `sql = {}` to `[grants.plugins.it]`"] {
         assert!(told.contains(text), "`{text}` is not in {told}");

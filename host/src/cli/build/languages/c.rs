@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
+use wasmparser::{Parser, Payload};
 
 use super::{Language, Progress, Project};
 use crate::cli::{
@@ -89,9 +90,8 @@ fn compile(project: &Project, progress: &Progress) -> anyhow::Result<Vec<u8>> {
     cc.current_dir(project.folder)
         .args(["cc", "--target=wasm32-wasi", "-mexec-model=reactor", "-std=c11", "-O2", "-Wall"])
         // Zig would have wrong arithmetic trap without a word.
-        .args(["-fno-sanitize=undefined"])
-        // An `assert` says what does not hold, and a trap in which function it was.
-        .args(["-UNDEBUG", "-Wl,--strip-debug"])
+        // An `assert` says what does not hold.
+        .args(["-fno-sanitize=undefined", "-UNDEBUG"])
         // Every instance has a stack of its own, and Zig's usual one takes 16 MiB.
         .args(["-Wl,-z,stack-size=1048576", "-I", LIBRARY, "-o"])
         .arg(&module)
@@ -102,7 +102,28 @@ fn compile(project: &Project, progress: &Progress) -> anyhow::Result<Vec<u8>> {
     let (doing, failed) = (format!("building {name}"), format!("`{name}` does not build"));
     toolchain::run(&mut cc, &doing, &failed, REMEDY, progress).map_err(readable)?;
     let contracts = Contracts::read(&contracts(project), project.manifest)?;
-    contracts.component(&read(&module)?, Growth::ByAnybody)
+    contracts.component(&without_lines(&read(&module)?)?, Growth::ByAnybody)
+}
+
+/// A module without its tables of lines, which are many times larger than its code. The names of
+/// functions stay: a trap is told by them. The linker can only leave out both.
+fn without_lines(module: &[u8]) -> anyhow::Result<Vec<u8>> {
+    const HEADER: usize = 8;
+    let mut kept = module.get(..HEADER).unwrap_or_default().to_vec();
+    let mut end = HEADER;
+    for payload in Parser::new(0).parse_all(module) {
+        let payload = payload?;
+        let Some((_, content)) = payload.as_section() else { continue };
+        let of_lines = |payload: &Payload| match payload {
+            Payload::CustomSection(section) => section.name().starts_with(".debug_"),
+            _ => false,
+        };
+        if !of_lines(&payload) {
+            kept.extend_from_slice(module.get(end..content.end).unwrap_or_default());
+        }
+        end = content.end;
+    }
+    Ok(kept)
 }
 
 /// The functions that a plugin must have, and what in the manifest asks for each.
@@ -164,8 +185,18 @@ fn sources(project: &Path, folder: &str) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_module_loses_its_lines_and_keeps_its_names() {
+        let text = |lines| format!("(module (func $answer) {lines} (@custom \"other\" \"kept\"))");
+        let module = |lines| wat::parse_str(text(lines)).unwrap();
+        let with = module("(@custom \".debug_line\" \"lines\")");
+        assert_eq!(without_lines(&with).unwrap(), module(""));
+        assert!(without_lines(b"\0asm").is_err());
+    }
 
     fn told(said: &str) -> String {
         let error = readable(anyhow::anyhow!("`it` does not build\n{said}"));
