@@ -11,8 +11,15 @@ use crate::{
 
 const LANGUAGES: &[&str] = &["rust", "typescript", "javascript", "python", "go", "c"];
 
+/// A file, a text in it, and what is written in its place.
+type Change<'a> = (&'a str, &'a str, &'a str);
+/// A language, a change of its template, and what is to be told.
+type Case<'a> = (&'a str, Change<'a>, &'a [&'a str]);
+/// A language, the programs that are there with their scripts, and what is to be told.
+type Machine<'a> = (&'a str, &'a [(&'a str, &'a str)], [&'a str; 2]);
+
 /// A new project with some of its text replaced.
-async fn project(language: &str, changes: &[(&str, &str, &str)]) -> tempfile::TempDir {
+async fn project(language: &str, changes: &[Change<'_>]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("it");
     let into = ["new", "it", "--lang", language, "--dir"].map(AsRef::as_ref);
@@ -111,7 +118,7 @@ async fn a_toolchain_that_is_old_or_out_of_reach_is_told_in_a_line() {
     let no_pip = "echo '/bin/python3: No module named pip' >&2; exit 1";
     let no_target = "echo /nowhere";
     let reached = "pip reaches no index: no route to host";
-    let cases: &[(&str, &[(&str, &str)], [&str; 2])] = &[
+    let cases: &[Machine<'_>] = &[
         ("python", &[("python3", &offline)], [reached, "hint: connect to the network"]),
         ("c", &[("python3", &offline)], [reached, "hint: connect to the network"]),
         ("c", &[("python3", no_pip)], ["`python3` has no pip", "hint: install Python 3.9"]),
@@ -145,7 +152,7 @@ fn told_shortly(ran: &Ran, language: &str, expected: &[&str]) {
 
 #[tokio::test]
 async fn a_mistake_is_told_with_its_line_and_without_the_tools_of_ours() {
-    let cases: &[(&str, (&str, &str, &str), &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         (
             "rust",
             ("src/lib.rs", "unwrap_or(\"world\")", "unwrap_or(7)"),
@@ -193,7 +200,7 @@ async fn a_mistake_is_told_with_its_line_and_without_the_tools_of_ours() {
 }
 
 /// Programs in which something goes wrong, with what the log must tell: the reason and the place.
-const FALLS: &[(&str, (&str, &str, &str), &[&str])] = &[
+const FALLS: &[Case<'_>] = &[
     (
         "rust",
         (
