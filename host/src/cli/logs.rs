@@ -5,7 +5,7 @@ use clap::Args;
 use super::{
     Running,
     client::{Client, encode},
-    output::{Output, Style, time},
+    output::{Output, Style, tame, time},
 };
 use crate::observe::logs::Line;
 
@@ -61,16 +61,4 @@ pub(super) fn show(line: &Line, style: Style) -> String {
     let fields = line.fields.iter().map(|(name, value)| format!(" {name}={}", tame(value)));
     let fields = style.dim(&fields.collect::<String>());
     format!("{time} {level} {who}: {}{fields}\n", tame(&line.message))
-}
-
-/// What a plugin wrote, without a way to move the cursor or to look like another line: further
-/// lines are moved in, control characters are spelt out.
-fn tame(text: &str) -> String {
-    let tame = |letter: char| match letter {
-        '\n' => "\n    ".to_owned(),
-        '\t' => "\t".to_owned(),
-        letter if letter.is_control() => letter.escape_default().to_string(),
-        letter => letter.to_string(),
-    };
-    text.chars().map(tame).collect()
 }

@@ -134,3 +134,15 @@ pub(super) fn time(ms: i64) -> String {
     let time = jiff::Timestamp::from_millisecond(ms);
     time.map_or_else(|_| ms.to_string(), |time| format!("{time:.3}"))
 }
+
+/// What a plugin wrote, without a way to move the cursor or to look like another line: further
+/// lines are moved in, control characters are spelt out.
+pub(super) fn tame(text: &str) -> String {
+    let tame = |letter: char| match letter {
+        '\n' => "\n    ".to_owned(),
+        '\t' => "\t".to_owned(),
+        letter if letter.is_control() => letter.escape_default().to_string(),
+        letter => letter.to_string(),
+    };
+    text.chars().map(tame).collect()
+}

@@ -5,7 +5,7 @@ use clap::Args;
 use super::{
     Running,
     client::{Client, encode},
-    output::{Output, Style, columns, needs, time},
+    output::{Output, Style, columns, needs, tame, time},
 };
 use crate::{
     plugins::{
@@ -91,7 +91,7 @@ pub(super) fn details(status: &Status, style: Style) -> String {
     let rows = [
         ("name", status.name.clone()),
         ("state", paint(status.state.as_str(), status.state, style)),
-        ("reason", or_dash(status.reason.as_ref())),
+        ("reason", or_dash(status.reason.as_deref().map(tame))),
         ("generation", or_dash(status.generation)),
         ("version", or_dash(status.version.as_ref())),
         ("since", time(i64::try_from(status.since_ms).unwrap_or(i64::MAX))),
@@ -166,7 +166,7 @@ fn percent(part: f64) -> String {
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
+    text.lines().map(|line| format!("  {}\n", tame(line))).collect()
 }
 
 /// Which version serves, as one line.

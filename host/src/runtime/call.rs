@@ -34,7 +34,7 @@ pub enum CallError {
     Trap {
         /// The plugin.
         plugin: String,
-        /// What wasmtime says, with the guest's backtrace.
+        /// Why, and a line for each function it happened in.
         reason: String,
     },
     /// No instance could be made.

@@ -117,8 +117,8 @@ static uint32_t unicode(scanner *in) {
 
 static trellis_bytes unescape(trellis_bytes raw) {
   if (!raw.size || !memchr(raw.data, '\\', raw.size)) return raw;
-  /* An escape is never shorter than what it stands for. */
-  uint8_t *text = trellis_alloc(raw.size), *out = text;
+  /* One escape grows: `\u` without digits, two letters, becomes the three of U+FFFD. */
+  uint8_t *text = trellis_alloc(raw.size + raw.size / 2), *out = text;
   scanner in = {raw.data, raw.data + raw.size};
   while (in.at < in.end) {
     uint8_t letter = *in.at++;
@@ -139,6 +139,25 @@ static trellis_bytes unescape(trellis_bytes raw) {
   return (trellis_bytes){text, (size_t)(out - text)};
 }
 
+/* Whether it is UTF-8: the host ends a call that hands it any other text. */
+static bool is_utf8(trellis_bytes text) {
+  const uint8_t *at = text.data, *end = at + text.size;
+  while (at < end) {
+    uint8_t first = *at++;
+    if (first < 0x80) continue;
+    int more = first < 0xc2 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf5 ? 3 : 0;
+    if (!more || end - at < more) return false;
+    /* Longer than need be, half a letter, or beyond the last one. */
+    uint8_t second = *at;
+    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f)) return false;
+    if ((first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) return false;
+    for (; more; more--) {
+      if ((*at++ & 0xc0) != 0x80) return false;
+    }
+  }
+  return true;
+}
+
 trellis_bytes trellis_json_text(trellis_bytes object, const char *name) {
   const trellis_bytes none = {0};
   trellis_bytes found = none;
@@ -155,7 +174,9 @@ trellis_bytes trellis_json_text(trellis_bytes object, const char *name) {
   } while (pass(&in, ','));
   if (!pass(&in, '}')) return none;
   skip_space(&in);
-  return in.at == in.end ? unescape(found) : none;
+  if (in.at != in.end) return none;
+  found = unescape(found);
+  return is_utf8(found) ? found : none;
 }
 
 trellis_bytes trellis_json_quote(trellis_bytes text) {

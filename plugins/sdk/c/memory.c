@@ -111,7 +111,14 @@ static char why[512];
 const char *trellis_error(void) { return why; }
 
 bool trellis_fails(const char *what, trellis_bytes reason) {
-  snprintf(why, sizeof why, reason.size ? "%s: %.*s" : "%s", what, TRELLIS_ARG(reason));
+  int size = snprintf(why, sizeof why, reason.size ? "%s: %.*s" : "%s", what, TRELLIS_ARG(reason));
+  /* Cut between two letters: the host takes no half of one. */
+  if (size >= (int)sizeof why) {
+    size_t end = sizeof why - 1;
+    while (end && ((uint8_t)why[end - 1] & 0xc0) == 0x80) end--;
+    if (end && (uint8_t)why[end - 1] >= 0xc0) end--;
+    why[end] = 0;
+  }
   return false;
 }
 

@@ -147,16 +147,30 @@ bool trellis_transaction_execute(trellis_transaction *transaction, trellis_state
   return true;
 }
 
+/* A transaction ends once; its handle is 0 from then on, which is none. */
+static bool has_ended(const trellis_transaction *transaction) {
+  if (transaction->handle) return false;
+  trellis_fails("sql", trellis_str("the transaction has ended"));
+  return true;
+}
+
+static void end(trellis_transaction *transaction) {
+  trellis_storage_sql_transaction_drop_own(own(transaction));
+  transaction->handle = 0;
+}
+
 bool trellis_commit(trellis_transaction *transaction) {
   trellis_storage_sql_error_t error;
+  if (has_ended(transaction)) return false;
   bool done = trellis_storage_sql_method_transaction_commit(lent(transaction), &error) || fails(&error);
-  trellis_storage_sql_transaction_drop_own(own(transaction));
+  end(transaction);
   return done;
 }
 
 bool trellis_rollback(trellis_transaction *transaction) {
   trellis_storage_sql_error_t error;
+  if (has_ended(transaction)) return false;
   bool done = trellis_storage_sql_method_transaction_rollback(lent(transaction), &error) || fails(&error);
-  trellis_storage_sql_transaction_drop_own(own(transaction));
+  end(transaction);
   return done;
 }

@@ -123,7 +123,6 @@ class TrellisPluginLifecycle010:
             _module("lifecycle").end()
 
 
-
 def _keep_lines() -> None:
     """Keep the plugin's own lines for tracebacks, since its files are not there later."""
     for module in list(sys.modules.values()):

@@ -11,7 +11,7 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { SourceMap, createRequire } from "node:module";
+import { SourceMap, builtinModules, createRequire } from "node:module";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -84,8 +84,12 @@ function forPeople(error) {
     return inside ? { ...note, location: null } : note;
   });
   if (/^Could not resolve "[^./]/.test(error.text)) {
-    const name = error.text.split('"')[1];
-    notes.push({ text: `If it is a package of npm, install it beside plugin.toml: npm install ${name}`, location: null });
+    const [name] = /^(@[^/]+\/)?[^/]+/.exec(error.text.split('"')[1]) ?? [];
+    const isNode = name?.startsWith("node:") || builtinModules.includes(name);
+    const advice = isNode
+      ? "A plugin does not have Node's own modules."
+      : `If it is a package of npm, install it beside plugin.toml: npm install ${name}`;
+    notes.push({ text: advice, location: null });
   }
   return { ...error, notes };
 }

@@ -1,5 +1,7 @@
 //! What was measured, as a table for people or one JSON object a line.
 
+use std::time::Instant;
+
 use serde::Serialize;
 
 /// What a figure is compared with.
@@ -144,6 +146,11 @@ fn grouped(value: f64) -> String {
 /// Three decimals are more than is known.
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
+}
+
+/// Milliseconds since then.
+pub fn milliseconds(begun: Instant) -> f64 {
+    begun.elapsed().as_secs_f64() * 1000.0
 }
 
 /// The middle of some figures; zero of none.

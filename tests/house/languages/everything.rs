@@ -221,6 +221,7 @@ async fn live_on(host: &Host, port: u16, component: &[u8]) {
     host.until_plugin("it", |plugin| plugin["version"] == "2").await;
     assert_eq!(host.get("/it/state").await.text(), "swapped kept");
     assert_eq!(client.ask("o").await, "2 two");
+    assert!(!host.log().contains("stays with the version"), "{}", host.log());
 
     host.post("/it/state", "refuse").await;
     host.install("it.wasm", variant(component, "3"));

@@ -122,7 +122,8 @@ impl Prepared {
             self.dropped.increment(1);
             return;
         }
-        let (context, message) = (tame(context, MAX_CONTEXT), tame(message, MAX_LINE));
+        let (context, message) =
+            (tame(context, MAX_CONTEXT, &[]), tame(message, MAX_LINE, &['\n']));
         if let Some(world) = self.world.as_fixed() {
             world.hear(level.name(), &message);
         }
@@ -177,21 +178,21 @@ impl Drop for Prepared {
     }
 }
 
-/// At most `most` bytes, with everything escaped that would steer a terminal. What follows a line
-/// break, as in the traceback of an exception, is moved in, so that it is no line of its own.
-fn tame(text: &str, most: usize) -> Cow<'_, str> {
+/// At most `most` bytes, with everything escaped that would steer a terminal, but for what is
+/// `kept`: the line breaks of a traceback, behind which whoever shows a line moves the rest in, so
+/// that it is no line of its own.
+fn tame<'a>(text: &'a str, most: usize, kept: &[char]) -> Cow<'a, str> {
     let cut = text.floor_char_boundary(most);
     let (text, rest) = text.split_at(cut);
-    let plain = |letter: char| !letter.is_control() || letter == '\t';
+    let plain = |letter: char| !letter.is_control() || letter == '\t' || kept.contains(&letter);
     if rest.is_empty() && text.chars().all(plain) {
         return Cow::Borrowed(text);
     }
     let mut line = String::with_capacity(text.len() + 16);
     for letter in text.chars() {
-        match letter {
-            '\n' => line.push_str("\n    "),
-            letter if plain(letter) => line.push(letter),
-            letter => line.extend(letter.escape_default()),
+        match plain(letter) {
+            true => line.push(letter),
+            false => line.extend(letter.escape_default()),
         }
     }
     if !rest.is_empty() {

@@ -82,7 +82,7 @@ fn a_line_keeps_its_level_and_context_and_cannot_forge_another() {
         voice.write(Level::Info, None, "cart", "sold");
         voice.write(Level::Critical, None, "", "first\nERROR forged \u{1b}[2J");
     });
-    assert_eq!(lines, ["INFO cart: sold", "ERROR : first\n    ERROR forged \\u{1b}[2J"]);
+    assert_eq!(lines, ["INFO cart: sold", "ERROR : first\nERROR forged \\u{1b}[2J"]);
 }
 
 #[test]

@@ -94,8 +94,9 @@ fn shortest(manifest: &Manifest) -> Option<String> {
 /// or to any other; a message where none takes requests.
 fn attempt(base: &str, plugins: &[Plugin]) -> Option<String> {
     let manifests = || plugins.iter().map(|plugin| &plugin.manifest);
-    let routes: Vec<_> =
-        manifests().filter_map(|it| it.http.as_ref()).flat_map(|http| &http.routes).collect();
+    let routes = manifests().filter_map(|it| it.http.as_ref()).flat_map(|http| &http.routes);
+    // Others are answered only under the name of their host.
+    let routes: Vec<_> = routes.filter(|route| route.starts_with('/')).collect();
     let open = routes.iter().find(|route| route.contains("{*"));
     if let Some(route) = open.or(routes.first()) {
         return Some(format!("curl -i '{base}{}'", path(route).replace("...", "hello")));
@@ -135,7 +136,7 @@ mod tests {
     fn each_plugin_has_one_line_with_its_shortest_address_or_what_runs_it() {
         let text = shown(&[
             plugin("radio", "[http]\nroutes = [\"/radio/\", \"/radio\", \"/{any}\"]"),
-            plugin("tracker", "[http]\nroutes = [\"example.org/t/{*rest}\"]"),
+            plugin("tracker", "[http]\nroutes = [\"example.org/tracks/{*rest}\", \"/t/{*rest}\"]"),
             plugin("enricher", "[[consume]]\ntopics = [\"raw\", \"old\"]"),
         ]);
         assert_eq!(

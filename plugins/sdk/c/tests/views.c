@@ -134,6 +134,12 @@ static void a_text_is_found_in_an_object(void) {
   CHECK(!trellis_json_text(text(object), "none").data);
   CHECK(!trellis_json_text(text("[\"type\"]"), "type").data);
   CHECK(trellis_is(trellis_json_text(text("{\"type\":\"\\ud83d\"}"), "type"), "\xef\xbf\xbd"));
+  CHECK(trellis_json_text(text("{\"type\":\"\\u\\u\\u\\u\\u\\u\\u\\u\"}"), "type").size == 24);
+  for (const char *const *wrong = (const char *[]){"\xff", "\xc3", "\xed\xa0\x80", "\xc0\x80", "\xf4\x90\x80\x80", "\xe0\x80\x80", NULL}; *wrong; wrong++) {
+    char object_of[64];
+    snprintf(object_of, sizeof object_of, "{\"type\":\"a%s\"}", *wrong);
+    CHECK(!trellis_json_text(text(object_of), "type").data);
+  }
   CHECK(trellis_is(trellis_json_text(text("{\"type\":\"v\", \"type\":\"w\" } "), "type"), "w"));
   for (const char *const *broken = (const char *[]){"{}", "{\"type\":\"w\"}}", "{\"type\":\"w\",}", "{\"type\":\"w\"} 1", NULL}; *broken; broken++) {
     CHECK(!trellis_json_text(text(*broken), "type").data);

@@ -59,7 +59,7 @@ func (s *Store) GetMany(keys ...string) (map[string][]byte, error) {
 	return found, err
 }
 
-// SetMany writes several values in one call. An error may leave some of them written.
+// SetMany writes several values in one call, all or none.
 func (s *Store) SetMany(values map[string][]byte) error {
 	pairs := make([]types.Tuple2[string, []byte], 0, len(values))
 	for key, value := range values {
@@ -71,7 +71,7 @@ func (s *Store) SetMany(values map[string][]byte) error {
 // Delete removes a key; a missing one is fine.
 func (s *Store) Delete(key string) error { return done(s.bucket.Delete(key)) }
 
-// DeleteMany removes several keys in one call. An error may leave some of them.
+// DeleteMany removes several keys in one call, all or none.
 func (s *Store) DeleteMany(keys ...string) error {
 	return done(wasi_keyvalue_batch.DeleteMany(s.bucket, keys))
 }

@@ -44,7 +44,10 @@ func Batch(statements []Statement) ([]uint64, error) {
 
 // Transaction runs over several calls. What is not committed is rolled back, at the latest at the
 // end of the call in which it began.
-type Transaction struct{ inner *wit.Transaction }
+type Transaction struct {
+	inner *wit.Transaction
+	ended bool
+}
 
 // Begin opens a transaction, and waits for its turn.
 func Begin() (*Transaction, error) {
@@ -52,7 +55,7 @@ func Begin() (*Transaction, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Transaction{inner}, nil
+	return &Transaction{inner: inner}, nil
 }
 
 // Atomically runs work in a transaction, which is committed where it returns nil.
@@ -61,8 +64,9 @@ func Atomically(work func(*Transaction) error) error {
 	if err != nil {
 		return err
 	}
-	defer transaction.inner.Drop()
 	if err := work(transaction); err != nil {
+		// What the work failed with tells more than that this failed as well.
+		_ = transaction.Rollback()
 		return err
 	}
 	return transaction.Commit()
@@ -70,6 +74,9 @@ func Atomically(work func(*Transaction) error) error {
 
 // Query runs one statement and collects its rows.
 func (t *Transaction) Query(sql string, params ...any) (Rows, error) {
+	if t.ended {
+		return Rows{}, ErrFinished
+	}
 	values, err := lower(params)
 	if err != nil {
 		return Rows{}, err
@@ -79,6 +86,9 @@ func (t *Transaction) Query(sql string, params ...any) (Rows, error) {
 
 // Execute runs one statement; the number of rows it changed.
 func (t *Transaction) Execute(sql string, params ...any) (uint64, error) {
+	if t.ended {
+		return 0, ErrFinished
+	}
 	values, err := lower(params)
 	if err != nil {
 		return 0, err
@@ -88,15 +98,22 @@ func (t *Transaction) Execute(sql string, params ...any) (uint64, error) {
 
 // Commit makes its changes durable. It has ended, whatever the answer.
 func (t *Transaction) Commit() error {
-	defer t.inner.Drop()
-	_, err := t.inner.Commit().Answer(describe)
-	return err
+	return t.end((*wit.Transaction).Commit)
 }
 
-// Rollback forgets its changes. It has ended, whatever the answer.
+// Rollback forgets its changes. It has ended, whatever the answer. After Commit it does nothing and
+// is ErrFinished, so that it may be deferred.
 func (t *Transaction) Rollback() error {
+	return t.end((*wit.Transaction).Rollback)
+}
+
+func (t *Transaction) end(how func(*wit.Transaction) types.Result[types.Unit, wit.Error]) error {
+	if t.ended {
+		return ErrFinished
+	}
+	t.ended = true
 	defer t.inner.Drop()
-	_, err := t.inner.Rollback().Answer(describe)
+	_, err := how(t.inner).Answer(describe)
 	return err
 }
 

@@ -66,7 +66,7 @@ class Store:
             self._bucket.set(key, value)
 
     def set_many(self, pairs: Mapping[str, bytes]) -> None:
-        """Write several values in one call. An error may leave some of them written."""
+        """Write several values in one call, all or none."""
         with _RAISING:
             _batch.set_many(self._bucket, list(pairs.items()))
 
@@ -76,7 +76,7 @@ class Store:
             self._bucket.delete(key)
 
     def delete_many(self, keys: list[str]) -> None:
-        """Remove several keys in one call. An error may leave some of them removed."""
+        """Remove several keys in one call, all or none."""
         with _RAISING:
             _batch.delete_many(self._bucket, keys)
 

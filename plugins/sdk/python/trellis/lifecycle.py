@@ -71,7 +71,13 @@ def begin(saved: bytes | None) -> None:
 
 def keep() -> bytes:
     """The host's `save`."""
-    return b"" if _save is None else _save()
+    if _save is None:
+        return b""
+    try:
+        return _save()
+    except Exception:
+        logging.exception("the plugin cannot be saved")
+        raise
 
 
 def end() -> None:

@@ -13,7 +13,7 @@ use crate::{
     client::Client,
     house::House,
     peer::Peer,
-    report::{Against, Row, median},
+    report::{Against, Row, median, milliseconds},
 };
 
 /// How often a file is dropped.
@@ -85,7 +85,7 @@ async fn peer_ms(cached: bool) -> Result<f64> {
         let begun = Instant::now();
         let mut peer = Peer::serve(&file, None, cached.then_some(cache.as_path())).await?;
         peer.until_served(&client).await?;
-        times.push(begun.elapsed().as_secs_f64() * 1000.0);
+        times.push(milliseconds(begun));
     }
     Ok(median(&times))
 }

@@ -11,7 +11,7 @@ use crate::{
     built::{self, Built},
     house::House,
     process::PATIENCE,
-    report::{Against, Row, median},
+    report::{Against, Row, median, milliseconds},
 };
 
 /// How often a line is changed.
@@ -60,11 +60,6 @@ impl Greeter {
         }
         bail!("{} has no source that is known", self.folder().display())
     }
-}
-
-/// Milliseconds since then.
-pub fn milliseconds(begun: Instant) -> f64 {
-    begun.elapsed().as_secs_f64() * 1000.0
 }
 
 /// A row a language: from the file of a changed version to its first answer.

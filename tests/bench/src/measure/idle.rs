@@ -13,7 +13,7 @@ use crate::{
     built::variant,
     house::House,
     process::PATIENCE,
-    report::{Against, Row, median},
+    report::{Against, Row, median, milliseconds},
 };
 
 /// Plugins that were used once.
@@ -109,7 +109,7 @@ async fn first_calls(house: &House, name: &str) -> Result<Row> {
         for times in [&mut first, &mut second] {
             let begun = Instant::now();
             let (status, _) = house.client.get(&url).await?;
-            times.push(begun.elapsed().as_secs_f64() * 1000.0);
+            times.push(milliseconds(begun));
             ensure!(status.is_success(), "{url} answers {status}");
         }
     }

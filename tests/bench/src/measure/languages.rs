@@ -10,13 +10,13 @@ use anyhow::{Context, Result, bail};
 
 use super::{
     Bench,
-    greeter::{Greeter, milliseconds},
+    greeter::Greeter,
     topics::{Kind, Topics},
 };
 use crate::{
     house::House,
     process::PATIENCE,
-    report::{Against, Row, median},
+    report::{Against, Row, median, milliseconds},
     wrk::{Request, Wrk},
 };
 
@@ -27,7 +27,7 @@ const MESSAGES: u64 = 1_000_000;
 /// What the memory of its instances may be in the end, over that after a quarter.
 const GROWTH: f64 = 1.1;
 /// How often it is looked how much is done: each look is a request and a query.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(20);
 /// New instances of a component, each of a plugin of its own.
 const INSTANCES: usize = 20;
 const MIB: f64 = 1024.0 * 1024.0;
@@ -128,16 +128,20 @@ async fn tally(bench: &Bench, topics: &Topics, language: &str) -> Result<(f64, (
     let begun = Instant::now();
     loop {
         let counted = counted(&house, &name).await?;
+        let now = Instant::now();
         let status = house.plugin(&name).await?;
         let memory = status.memory as f64 / MIB;
-        let (start, at) = *first.get_or_insert((counted, Instant::now()));
+        if counted > 0 {
+            first.get_or_insert((counted, now));
+        }
         if counted >= MESSAGES / 4 {
             quarter.get_or_insert(memory);
         }
-        if counted == MESSAGES {
-            let rate = (counted - start) as f64 / at.elapsed().as_secs_f64();
+        if let (true, Some((start, at)), Some(quarter)) = (counted == MESSAGES, first, quarter) {
+            anyhow::ensure!(start < MESSAGES, "{name} was done before it could be looked at");
             house.stop().await?;
-            return Ok((rate, (quarter.unwrap_or(memory), memory, status.instances)));
+            let rate = (counted - start) as f64 / (now - at).as_secs_f64();
+            return Ok((rate, (quarter, memory, status.instances)));
         }
         if begun.elapsed() > PATIENCE * 10 {
             bail!("{name} does not get to the end:\n{}", house.said());

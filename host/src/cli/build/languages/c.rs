@@ -90,8 +90,9 @@ fn compile(project: &Project, progress: &Progress) -> anyhow::Result<Vec<u8>> {
     cc.current_dir(project.folder)
         .args(["cc", "--target=wasm32-wasi", "-mexec-model=reactor", "-std=c11", "-O2", "-Wall"])
         // Zig would have wrong arithmetic trap without a word.
+        .arg("-fno-sanitize=undefined")
         // An `assert` says what does not hold.
-        .args(["-fno-sanitize=undefined", "-UNDEBUG"])
+        .arg("-UNDEBUG")
         // Every instance has a stack of its own, and Zig's usual one takes 16 MiB.
         .args(["-Wl,-z,stack-size=1048576", "-I", LIBRARY, "-o"])
         .arg(&module)

@@ -30,7 +30,7 @@ pub(in crate::cli::build) fn install(target: &Path) -> Command {
     pip
 }
 
-/// Run it.
+/// Run a command of [`install`].
 pub(in crate::cli::build) fn run(
     pip: &mut Command,
     doing: &str,
@@ -43,7 +43,7 @@ pub(in crate::cli::build) fn run(
     })
 }
 
-/// Run Python, as pip does it.
+/// Run Python; where there is none, say where to get it.
 pub(in crate::cli::build) fn run_python(
     python: &mut Command,
     doing: &str,
@@ -57,7 +57,9 @@ fn readable(said: &str) -> anyhow::Error {
     if said.contains("No module named pip") {
         return Hinted::new("`python3` has no pip", NO_PYTHON).into();
     }
-    if let Some(reason) = said.lines().find_map(unreachable) {
+    // One attempt of several may have failed before the index answered.
+    let answered = said.contains("(from versions:") && !said.contains("(from versions: none)");
+    if let Some(reason) = said.lines().find_map(unreachable).filter(|_| !answered) {
         return Hinted::new(format!("pip reaches no index: {reason}"), NO_NETWORK).into();
     }
     let errors: Vec<_> =
@@ -73,7 +75,7 @@ fn unreachable(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once("after connection broken by ")?;
     let (exception, _) = rest.rsplit_once(": /").unwrap_or((rest, ""));
     let text = exception.rsplit_once(">: ").map_or(exception, |(_, text)| text);
-    Some(text.trim_end_matches(['\'', '"', ')']))
+    Some(text.trim_start_matches(['\'', '"']).trim_end_matches(['\'', '"', ')']))
 }
 
 #[cfg(test)]
@@ -94,7 +96,9 @@ mod tests {
              refused"
         );
         let other = "WARNING: it after connection broken by 'ProxyError('no proxy')': /simple/";
-        assert_eq!(unreachable(other), Some("'ProxyError('no proxy"));
+        assert_eq!(unreachable(other), Some("ProxyError('no proxy"));
+        let answered = said + "ERROR: No matching distribution for it==9 (from versions: 1, 2)";
+        assert!(readable(&answered).to_string().contains("from versions: 1, 2"));
     }
 
     #[test]

@@ -57,7 +57,11 @@ func places(stack string) string {
 		if isOurs(function) {
 			continue
 		}
-		name, _, _ := strings.Cut(function, "(")
+		name := function
+		// A method's receiver is in brackets, too: the arguments are the last ones.
+		if at := strings.LastIndexByte(name, '('); at > 0 && strings.HasSuffix(name, ")") {
+			name = name[:at]
+		}
 		place, _, _ = strings.Cut(strings.TrimSpace(place), " +0x")
 		told.WriteString("\n    at " + name + " (" + place + ")")
 	}

@@ -137,6 +137,7 @@ static trellis_bytes sql(void) {
   need(trellis_begin(&transaction));
   need(trellis_transaction_execute(&transaction, (trellis_statement){INSERT, &bread, 1}, NULL));
   need(trellis_commit(&transaction));
+  need(!trellis_rollback(&transaction));
   long long committed = counted(NULL);
   trellis_statement both[] = {{INSERT, &salt, 1}, {INSERT, &milk, 1}};
   bool done = trellis_sql_batch(both, 2);

@@ -141,6 +141,10 @@ func useSQL() (string, error) {
 	if err := tx.Commit(); err != nil {
 		return "", err
 	}
+	// It may be deferred.
+	if err := tx.Rollback(); !errors.Is(err, sql.ErrFinished) {
+		return "", fmt.Errorf("rolled back what was committed: %w", err)
+	}
 	told = append(told, count(sql.Query))
 	both := []sql.Statement{sql.Do(insert, "salt"), sql.Do(insert, "milk")}
 	if _, err := sql.Batch(both); errors.Is(err, sql.ErrConstraint) {

@@ -94,7 +94,9 @@ pub(super) fn run_npm(
 fn readable(said: &str) -> String {
     const CHATTER: &[&str] = &[" ", "}", "code ", "errno ", "syscall ", "A complete log"];
     let told = said.lines().filter_map(|line| {
-        let Some(text) = line.strip_prefix("npm error") else { return Some(line) };
+        // The second is that of versions before 10.
+        let text = line.strip_prefix("npm error").or_else(|| line.strip_prefix("npm ERR!"));
+        let Some(text) = text else { return Some(line) };
         let text = text.strip_prefix(' ').unwrap_or(text);
         let is_chatter = CHATTER.iter().any(|chatter| text.starts_with(chatter));
         (!is_chatter && !text.is_empty()).then_some(text)
