@@ -152,6 +152,7 @@ fn is_made(path: &Path) -> bool {
         (part.starts_with('.') && part.len() > 2)
             || part == "target"
             || part == "node_modules"
+            || part == "__pycache__"
             || part == "Cargo.lock"
     })
 }
@@ -179,5 +180,6 @@ mod tests {
         let none = Vec::<String>::new();
         assert_eq!(built(&["/p/a/target/debug/x", "/p/a/.git/index", "/p/b/Cargo.lock"]), none);
         assert_eq!(built(&["/p/a/data/dev/a.wasm", "/p/a/.trellis/wit/plugin.wit"]), none);
+        assert_eq!(built(&["/p/a/__pycache__", "/p/a/__pycache__/plugin.cpython-314.pyc"]), none);
     }
 }
