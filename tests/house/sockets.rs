@@ -41,7 +41,7 @@ async fn host_with(settings: &str, change: impl FnOnce(&mut Manifest)) -> (Host,
 }
 
 /// A client that says lines.
-struct Client<S = TcpStream>(BufReader<S>);
+pub struct Client<S = TcpStream>(pub BufReader<S>);
 
 impl Client {
     /// One that was greeted.
@@ -61,18 +61,22 @@ impl Client {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     async fn say(&mut self, line: &str) {
-        self.0.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+        self.write(&format!("{line}\n")).await;
+    }
+
+    pub async fn write(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
         self.0.flush().await.unwrap();
     }
 
     /// The next line; empty at the end.
-    async fn line(&mut self) -> String {
+    pub async fn line(&mut self) -> String {
         let mut line = String::new();
         timeout(PATIENCE, self.0.read_line(&mut line)).await.unwrap().unwrap();
         line.trim_end().to_owned()
     }
 
-    async fn ask(&mut self, line: &str) -> String {
+    pub async fn ask(&mut self, line: &str) -> String {
         self.say(line).await;
         self.line().await
     }

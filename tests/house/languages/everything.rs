@@ -15,15 +15,15 @@ use std::{fs, path::Path};
 
 use axum::{Router, body::Bytes, http::HeaderMap, http::StatusCode, routing::post};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::BufReader,
     net::{TcpListener, TcpStream},
-    time::timeout,
 };
 use tokio_tungstenite::tungstenite::Message;
 
 use super::build;
 use crate::{
-    support::{Host, PATIENCE, changed, free_port, variant},
+    sockets::Client,
+    support::{Host, changed, free_port, variant},
     websocket::WebSocket,
 };
 
@@ -157,39 +157,17 @@ async fn talk(host: &Host) {
     }
 }
 
-/// A client that says lines, and is told how many.
-struct Lines(BufReader<TcpStream>);
-
-impl Lines {
-    async fn open(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        let mut lines = Self(BufReader::new(stream));
-        assert_eq!(lines.line().await, "hello lines");
-        lines
-    }
-
-    async fn say(&mut self, text: &str) {
-        self.0.write_all(text.as_bytes()).await.unwrap();
-        self.0.flush().await.unwrap();
-    }
-
-    /// The next line; empty at the end.
-    async fn line(&mut self) -> String {
-        let mut line = String::new();
-        timeout(PATIENCE, self.0.read_line(&mut line)).await.unwrap().unwrap();
-        line.trim_end().to_owned()
-    }
-
-    async fn ask(&mut self, line: &str) -> String {
-        self.say(&format!("{line}\n")).await;
-        self.line().await
-    }
+/// A client, greeted.
+async fn greeted(port: u16) -> Client {
+    let mut client = Client(BufReader::new(TcpStream::connect(("127.0.0.1", port)).await.unwrap()));
+    assert_eq!(client.line().await, "hello lines");
+    client
 }
 
 async fn say_lines(host: &Host, port: u16) {
-    let (mut first, mut second) = (Lines::open(port).await, Lines::open(port).await);
+    let (mut first, mut second) = (greeted(port).await, greeted(port).await);
     for piece in ["o", "ne\ntw", "o\nth"] {
-        first.say(piece).await;
+        first.write(piece).await;
     }
     assert_eq!([first.line().await, first.line().await], ["1 one", "2 two"]);
     assert_eq!(second.ask("one").await, "1 one");
@@ -213,8 +191,8 @@ async fn say_lines(host: &Host, port: u16) {
 
 /// Another version takes over what the one before saved, or refuses to.
 async fn live_on(host: &Host, port: u16, component: &[u8]) {
-    let mut client = Lines::open(port).await;
-    client.say("one\ntw").await;
+    let mut client = greeted(port).await;
+    client.write("one\ntw").await;
     assert_eq!(client.line().await, "1 one");
     assert_eq!(host.post("/it/state", "kept").await.text(), "fresh kept");
     host.install("it.wasm", variant(component, "2"));
