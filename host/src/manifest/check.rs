@@ -46,6 +46,7 @@ pub fn check(manifest: &Manifest) -> Outcome {
     check_connect(manifest)?;
     check_channels(manifest)?;
     check_blobs(manifest)?;
+    check_keyvalue(manifest)?;
     if let Some(limit) = manifest.http.as_ref().and_then(|http| http.rate_limit) {
         check_rate_limit(limit)?;
     }
@@ -143,6 +144,19 @@ fn check_blobs(manifest: &Manifest) -> Outcome {
         }
     }
     check_range(at("max-bytes"), blobs.max_bytes.0, 1..=MAX_NUMBER)
+}
+
+/// `open("")` means the store `default`, so one without a name could never be opened.
+fn check_keyvalue(manifest: &Manifest) -> Outcome {
+    let Some(keyvalue) = &manifest.needs.keyvalue else { return Ok(()) };
+    for (key, names) in [("stores", &keyvalue.stores), ("shared", &keyvalue.shared)] {
+        if let Some(index) = names.iter().position(String::is_empty) {
+            let path = [Step::from("needs"), "keyvalue".into(), key.into(), index.into()];
+            let hint = "write `default` for the store that a guest opens without a name";
+            return Err(Fault::new(path, "a store has no name", hint));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a limit makes sense. It stands under `[http]` in manifests and settings alike.

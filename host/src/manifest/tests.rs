@@ -432,3 +432,16 @@ fn a_container_has_a_name_that_is_one_and_there_is_one() {
     hint: name one, as in `containers = ["files"]`
     "#);
 }
+
+#[test]
+fn a_store_has_a_name() {
+    let text = "name = \"hits\"\n[needs.keyvalue]\nstores = [\"default\", \"\"]\n";
+    insta::assert_snapshot!(explain(text), @r#"
+    a store has no name
+      --> plugins/hits/plugin.toml:3:22
+       |
+     3 | stores = ["default", ""]
+       |                      ^^
+    hint: write `default` for the store that a guest opens without a name
+    "#);
+}
