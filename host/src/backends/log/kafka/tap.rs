@@ -254,8 +254,9 @@ impl<C: ConsumerContext + 'static> Stream<C> {
             }
             let at = packed.len();
             if at == records_at {
-                // As much as in the last batch: what is fast or slow now mostly stays so.
-                packed.reserve(self.usual.min(bytes));
+                // Somewhat more than the last batch had: what is fast or slow now mostly stays so,
+                // and one that outgrows its room is copied.
+                packed.reserve((self.usual + self.usual / 8).min(bytes));
             }
             packing::put_message(&mut packed, &message);
             if count == most || (count > 0 && packed.len() - records_at > bytes) {

@@ -71,7 +71,7 @@ impl Default for Settings {
             compression: Compression::Lz4,
             linger: Millis(1),
             queue_bytes: Bytes(128 << 20),
-            prefetch_bytes: Bytes(8 << 20),
+            prefetch_bytes: Bytes(16 << 20),
             delivery_timeout: Millis(30_000),
             session_timeout: Millis(6_000),
             transaction_timeout: Millis(15_000),

@@ -56,7 +56,7 @@ pub fn run(
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("isolation.level", "read_committed")
-        .set("queued.max.messages.kbytes", "8192")
+        .set("queued.max.messages.kbytes", "16384")
         .set("fetch.queue.backoff.ms", "10");
     let consumer: Arc<BaseConsumer> = Arc::new(config.create()?);
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
