@@ -55,10 +55,16 @@ async fn a_wrong_manifest_is_told_before_anything_is_built() {
     }
 }
 
-/// Those that are built quickly; Rust's is told by `check` and by hosts.
 #[tokio::test]
 async fn a_trigger_that_the_code_does_not_have_is_told_with_what_to_write() {
     let cases: &[(&str, &[&str])] = &[
+        (
+            "rust",
+            &[
+                "plugin.toml has `[[consume]]`, but the code exports no `trellis:kafka/packed-consumer`",
+                "hint: write `trellis_sdk::consumer!(FUNCTION);`, or take it out",
+            ],
+        ),
         ("typescript", &["plugin.ts(5,", "'consume' is missing"]),
         ("javascript", &["plugin.toml has [[consume]], but the plugin has no `consume`"]),
         ("python", &["plugin.toml has `[[consume]]`, but plugin.py has no `@consumer.each`"]),
@@ -270,18 +276,23 @@ async fn what_falls_in_a_handler_is_in_the_log_with_its_reason_and_its_place() {
     }
 }
 
-/// What it needs is known from the manifest in every language alike, so one stands for all.
 #[tokio::test]
 async fn a_missing_grant_is_told_with_the_lines_to_write() {
     let host = Host::start_with(&[], "[grants]\ndefault = \"nothing\"\n").await;
-    let needs = "[needs.sql]\n\n[http]";
-    let project = project("c", &[("plugin.toml", "[http]", needs)]).await;
-    let out = tempfile::tempdir().unwrap();
-    assert_eq!(build(project.path(), out.path()).await.code, Some(0));
-    host.install("it.wasm", fs::read(out.path().join("it.wasm")).unwrap());
-    let status = host.until_plugin("it", |plugin| plugin["state"] == "failed").await;
-    let told = status.to_string();
-    for text in ["needs `sql` without a grant", "add `sql = {}` to `[grants.plugins.it]`"] {
-        assert!(told.contains(text), "`{text}` is not in {told}");
+    for language in LANGUAGES {
+        let name = format!("it-{language}");
+        let named = ("plugin.toml", "\"it\"", &*format!("\"{name}\""));
+        let needs = ("plugin.toml", "[http]", "[needs.sql]\n\n[http]");
+        let project = project(language, &[named, needs]).await;
+        let out = tempfile::tempdir().unwrap();
+        assert_eq!(build(project.path(), out.path()).await.code, Some(0), "{language}");
+        let file = format!("{name}.wasm");
+        host.install(&file, fs::read(out.path().join(&file)).unwrap());
+        let status = host.until_plugin(&name, |plugin| plugin["state"] == "failed").await;
+        let told = status.to_string();
+        let lines = format!("add `sql = {{}}` to `[grants.plugins.{name}]`");
+        for text in ["needs `sql` without a grant", &*lines] {
+            assert!(told.contains(text), "{language}: `{text}` is not in {told}");
+        }
     }
 }

@@ -10,6 +10,8 @@ mod typescript;
 
 use std::{fs, path::Path};
 
+use tokio::sync::Mutex;
+
 use crate::{
     command::{Ran, run, trellis},
     support::Host,
@@ -26,6 +28,10 @@ fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 /// Build a project into a directory.
 async fn build(project: &Path, out: &Path) -> Ran {
+    // Packages of one name that share a target directory overwrite each other's component.
+    static CARGO: Mutex<()> = Mutex::const_new(());
+    let is_rust = [".", "it"].iter().any(|at| project.join(at).join("Cargo.toml").exists());
+    let _alone = if is_rust { Some(CARGO.lock().await) } else { None };
     let mut command = trellis(["build"]);
     command.arg(project).arg("--out").arg(out);
     run(command).await
