@@ -24,6 +24,8 @@ use crate::{
     support::{Host, component},
 };
 
+/// Those of other languages that read the same topic beside the actions.
+const TALLIES: &[&str] = &["tally-typescript", "tally-go", "tally-c"];
 const ACTIONS: &[&str] = &["geo", "notifier", "bulkdata", "chatbot", "geonames"];
 
 /// In place of the store, the chat service and GeoNames.
@@ -131,7 +133,8 @@ fn event(kind: &str, params: Value) -> Value {
 #[tokio::test]
 async fn the_five_actions_call_their_services_and_what_fails_for_good_is_put_aside() {
     let (services, address) = Services::start().await;
-    let host = Host::start_with(&[], &settings(&address)).await;
+    let counting: Vec<_> = TALLIES.iter().copied().chain(["statistics"]).collect();
+    let host = Host::start_with(&counting, &settings(&address)).await;
     host.admin_post("/api/topics/events", json!({"partitions": 1}).to_string()).await;
     for name in ACTIONS {
         install(&host, name).await;
@@ -195,6 +198,16 @@ async fn the_five_actions_call_their_services_and_what_fails_for_good_is_put_asi
     host.records("events.dead.geo", 1).await;
     assert!(services.calls("GET /store/offers/o9").is_empty());
     assert_eq!(services.calls("POST /chat/c1").len(), 2, "the bot has answered itself");
+
+    // Who only counts has seen the same, and puts nothing aside.
+    let counts = json!({"geo": 2, "srch": 2, "offr": 4, "bud": 1, "chm": 2});
+    for name in TALLIES {
+        host.until(&format!("/{name}"), |answer| answer.json() == counts).await;
+    }
+    let by_action = json!({"geo": 2, "srch[create]": 2, "offr[create]": 3, "offr[delete]": 1,
+        "bud": 1, "chm": 2});
+    let statistics = "/statistics/consumers/event_counter/data";
+    host.until(statistics, |answer| super::pairs(&answer.json()["data"]) == by_action).await;
 }
 
 const PLUGIN: &str = r#"
