@@ -40,12 +40,12 @@ fn sources(language: &str) -> String {
     text
 }
 
-/// The page of each library.
+/// What plugins in all languages have in common, and the page of each library.
 pub(super) fn languages() -> Vec<Page> {
     let mut pages = Vec::new();
     for (path, bytes) in assets::below("plugins/sdk") {
         let name = match path.split_once('/') {
-            None if path == "README.md" => "rust",
+            None if path == "README.md" => ALL,
             Some((language, "README.md")) => language,
             _ => continue,
         };
@@ -56,9 +56,13 @@ pub(super) fn languages() -> Vec<Page> {
     pages
 }
 
+/// Stands for all languages.
+const ALL: &str = "all";
+
 /// A language as people write it.
 fn title(language: &str) -> String {
     match language {
+        ALL => "Writing plugins".to_owned(),
         "typescript" => "TypeScript".to_owned(),
         "javascript" => "JavaScript".to_owned(),
         other => {
