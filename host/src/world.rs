@@ -26,7 +26,7 @@ pub struct World(Option<Arc<Fixed>>);
 pub struct Fixed {
     /// Milliseconds since 1970.
     now_ms: AtomicU64,
-    /// By how much the clock was moved in all, and since when it stands.
+    /// What the steady clock was moved to, and since when it stands.
     moved: Mutex<(Duration, Instant)>,
     chance: Mutex<fastrand::Rng>,
     hosts: Box<dyn Hosts>,
@@ -53,6 +53,9 @@ const MOST_HEARD: usize = 10_000;
 /// For how long the steady clock stands after it was moved. A guest that sleeps and looks whether
 /// its time is over sees time go on after that, and wakes up.
 const STANDS: Duration = Duration::from_secs(1);
+/// What the steady clock shows at first. Not zero, which some guests (Go's runtime) take for a clock
+/// that does not work.
+const BEGINNING: Duration = Duration::from_secs(1);
 
 impl World {
     /// This world, in which nothing else than is put down happens.
@@ -87,7 +90,7 @@ impl Fixed {
     pub fn new(now_ms: u64, seed: u64, hosts: Box<dyn Hosts>) -> Arc<Self> {
         Arc::new(Self {
             now_ms: AtomicU64::new(now_ms),
-            moved: Mutex::new((Duration::ZERO, Instant::now())),
+            moved: Mutex::new((BEGINNING, Instant::now())),
             chance: Mutex::new(fastrand::Rng::with_seed(seed)),
             hosts,
             heard: Mutex::default(),
@@ -99,8 +102,7 @@ impl Fixed {
         self.now_ms.load(Ordering::Relaxed)
     }
 
-    /// The time since the beginning of this world, by a clock that stands for a second each time
-    /// it was moved.
+    /// What a steady clock shows that stands for a second each time it was moved. Never zero.
     pub fn elapsed(&self) -> Duration {
         let (moved, since) = *lock(&self.moved);
         moved + since.elapsed().saturating_sub(STANDS)
@@ -168,6 +170,7 @@ mod tests {
         };
         assert_eq!(draw(&one), draw(&two));
         assert_ne!(draw(&one), [0; 32]);
+        assert_ne!(one.elapsed(), Duration::ZERO, "some guests take that for a broken clock");
         one.advance(Duration::from_secs(2));
         assert_eq!((one.now_ms(), two.now_ms()), (3000, 1000));
         assert!(one.elapsed() >= Duration::from_secs(2));
