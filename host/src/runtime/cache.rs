@@ -86,6 +86,8 @@ const MAX_FRESH: usize = 64;
 /// From this size on what a version shares with the one before is worth looking for: to compile a
 /// smaller one takes about as long as to open the files.
 const LARGE: usize = 128 << 10;
+/// So many new functions are no change of a program that was there before.
+const MANY: usize = 5_000;
 
 impl Cache {
     /// Open a directory, made if it is missing. `threads` compile a component; 0: as many as fit
@@ -209,12 +211,25 @@ fn compile_and_keep(
             fresh.insert(path.to_owned(), component.clone());
             let _ = done.send(Ok(component));
             name(file, path, fresh);
-            if let Some(Err(error)) = session.map(|session| session.keep()) {
+            if let Some(Err(error)) = session.map(|session| keep(engine, bytes, session)) {
                 tracing::warn!(%error, "compiled functions are not kept for the next version");
             }
         }
         Err(error) => drop(done.send(Err(error))),
     }
+}
+
+/// Keep the functions that a compilation made for the versions that come after it.
+///
+/// Where they are many, the first compilation of an interpreter, they are asked for once more: what
+/// the compiler's trace makes different is compiled now, while nobody waits for it, and not when
+/// the first change comes.
+fn keep(engine: &Engine, bytes: &[u8], session: &Arc<Session>) -> io::Result<()> {
+    if session.keep()? < MANY {
+        return Ok(());
+    }
+    precompile(engine, bytes, Some(session)).map_err(io::Error::other)?;
+    session.keep().map(drop)
 }
 
 /// Begin to take and to keep functions, where that can be done.

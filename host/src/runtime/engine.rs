@@ -104,6 +104,9 @@ fn config(dialect: Dialect) -> Config {
     config.wasm_component_model_async(dialect == Dialect::Concurrent);
     config.epoch_interruption(true);
     config.memory_init_cow(true);
+    // Only debuggers and profilers would read it, and every compilation and every load would pay
+    // for it: wasmtime walks the stack by frame pointers.
+    config.native_unwind_info(false);
     config.async_stack_size(STACK);
     config.max_wasm_stack(WASM_STACK);
     config

@@ -10,7 +10,9 @@
 //!            kept ─▶ one more pack; the least recently used go beyond the limit
 //! ```
 //! Some functions are compiled again although they are the same: the compiler (wasmtime 48) leaves a
-//! trace of what it compiled before in what it makes the digest of. That costs time, nothing else.
+//! trace of what it compiled before in what it makes the digest of, and which function that was is
+//! chance. Each of them has a few such digests; once all are kept nothing is compiled again. That
+//! costs time, nothing else.
 //!
 //! They lie beside the AOT files and are trusted for the same reasons. A file belongs to an engine
 //! by its name; one that is broken is removed, and its functions are compiled again.
@@ -200,8 +202,8 @@ impl Session {
         (take(&self.reused), take(&self.compiled))
     }
 
-    /// Keep what was made. Writes the disk.
-    pub(super) fn keep(&self) -> io::Result<()> {
+    /// Keep what was made, and tell how many functions that were. Writes the disk.
+    pub(super) fn keep(&self) -> io::Result<usize> {
         let mut made = std::mem::take(&mut *self.lock()).functions;
         {
             // Another compilation may have kept some of them.
@@ -211,7 +213,8 @@ impl Session {
         if !made.is_empty() {
             self.write(&made)?;
         }
-        self.functions.shrink()
+        self.functions.shrink()?;
+        Ok(made.len())
     }
 
     fn write(&self, made: &HashMap<Key, Vec<u8>>) -> io::Result<()> {

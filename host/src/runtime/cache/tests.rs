@@ -194,3 +194,33 @@ async fn functions_are_kept_of_components_that_are_large() {
     }
     assert_eq!(files, [0, 1, 1], "the third has none of its own");
 }
+
+/// How many functions the compiler asks for where so many are compiled for the first time.
+fn asked_for(count: usize) -> u64 {
+    let mut functions = String::new();
+    for number in 0..count {
+        write!(functions, "(func (result i32) (i32.const {number}))").unwrap();
+    }
+    let component = wat::parse_str(format!("(component (core module {functions}))")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).unwrap().with_functions(Bytes(64 << 20));
+    let engine = Engine::default();
+    let session = begin(cache.functions.as_ref().unwrap(), &engine);
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, || {
+        let path = cache.path(&engine, &blake3::hash(&component));
+        let (done, _) = oneshot::channel();
+        compile_and_keep(&engine, &component, &path, session.as_ref(), &cache.fresh, done);
+    });
+    let text = recorder.handle().render();
+    let counts = text.lines().filter(|line| line.starts_with("trellis_functions_"));
+    counts.map(|line| line.split(' ').next_back().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn the_functions_of_a_first_interpreter_are_asked_for_twice() {
+    // With the one through which the host enters.
+    let all = |count| count as u64 + 1;
+    assert_eq!(asked_for(MANY - 2), all(MANY - 2));
+    assert_eq!(asked_for(MANY - 1), 2 * all(MANY - 1));
+}
