@@ -63,5 +63,5 @@ async fn a_schedule_without_a_handler_and_a_handler_without_a_schedule_are_refus
     host.install("hello.wasm", eager);
     let refused = host.until_plugin("hello", |status| status["state"] == "failed").await;
     let reason = refused["reason"].as_str().unwrap();
-    assert!(reason.contains("does not export `trellis:jobs/job-handler`"), "{reason}");
+    assert!(reason.contains("exports no job handler"), "{reason}");
 }

@@ -14,10 +14,10 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 
 use super::{
-    Generation,
+    Generation, contracts,
     folder::Source,
     generation::Blueprint,
     grants::Grants,
@@ -28,7 +28,7 @@ use crate::{
     capabilities::{Capabilities, Plugin},
     manifest::{self, Manifest, section},
     quantity::Bytes,
-    runtime::{Code, Runtime, Settings, exports::Offered, inspect},
+    runtime::{Code, Runtime, Settings, inspect},
 };
 
 /// Makes generations.
@@ -104,7 +104,7 @@ impl Loader {
         let loading = self.runtime.load(surface.dialect, &digest, bytes.clone());
         let (code, compiled) = loading.await.with_context(|| path.display().to_string())?;
         let offered = code.offered();
-        check_triggers(&manifest, offered)?;
+        contracts::check(&manifest, offered)?;
         let version = versions::digest(&digest, sidecar.as_deref());
         let blueprint = Blueprint { manifest, offered, digest, version, dialect: surface.dialect };
         let parcel = Parcel { component: digest, bytes, sidecar };
@@ -233,82 +233,6 @@ fn check_limits(manifest: &Manifest, most: &Settings) -> anyhow::Result<()> {
         most.max_concurrency
     );
     Ok(())
-}
-
-/// What the manifest wants started must be there to start.
-fn check_triggers(manifest: &Manifest, offered: Offered) -> anyhow::Result<()> {
-    let name = &manifest.name;
-    if offered.http.is_none() && manifest.http.is_some() {
-        bail!(
-            "plugin `{name}` has `[http]` in its manifest, but its component exports no HTTP \
-             handler\nhint: export `trellis:http/handler`, or take `[http]` out"
-        );
-    }
-    if offered.consumer.is_none() && !manifest.consume.is_empty() {
-        bail!(
-            "plugin `{name}` has `[[consume]]` in its manifest, but its component exports no \
-             consumer\nhint: export `trellis:kafka/consumer` or `wasmcloud:messaging/handler`, or \
-             take `[[consume]]` out"
-        );
-    }
-    match (offered.connection, manifest.connect.is_some()) {
-        (false, true) => bail!(
-            "plugin `{name}` has `[connect]` in its manifest, but its component exports no \
-             connection handler\nhint: export `trellis:streaming/connection-handler`, or take \
-             `[connect]` out"
-        ),
-        (true, false) => bail!(
-            "plugin `{name}` exports a connection handler, but its manifest names no routes for \
-             it\nhint: add `[connect]` with `routes = [\"/{name}/socket\"]`"
-        ),
-        _ => {}
-    }
-    check_started(name, offered.socket, !manifest.listen.is_empty(), &LISTEN)?;
-    check_started(name, offered.job, !manifest.schedule.is_empty(), &SCHEDULE)?;
-    if offered == Offered::default() {
-        bail!(
-            "plugin `{name}` exports nothing that this host could start\nhint: export \
-             `trellis:http/handler`, `trellis:kafka/consumer`, \
-             `trellis:streaming/connection-handler`, `trellis:streaming/socket-handler`, \
-             `trellis:jobs/job-handler` or `wasi:http/incoming-handler`"
-        );
-    }
-    Ok(())
-}
-
-/// A contract and the tables of the manifest that go with it.
-struct Started {
-    interface: &'static str,
-    tables: &'static str,
-    example: &'static str,
-}
-
-const LISTEN: Started = Started {
-    interface: "trellis:streaming/socket-handler",
-    tables: "[[listen]]",
-    example: "`name = \"source\"` and `port = 8001`",
-};
-
-const SCHEDULE: Started = Started {
-    interface: "trellis:jobs/job-handler",
-    tables: "[[schedule]]",
-    example: "`name = \"tidy\"` and `every = \"1h\"`",
-};
-
-/// One without the other starts nothing.
-fn check_started(name: &str, offered: bool, asked: bool, what: &Started) -> anyhow::Result<()> {
-    let Started { interface, tables, example } = what;
-    match (offered, asked) {
-        (false, true) => bail!(
-            "plugin `{name}` has `{tables}` in its manifest, but its component does not export \
-             `{interface}`\nhint: export it, or take `{tables}` out"
-        ),
-        (true, false) => bail!(
-            "plugin `{name}` exports `{interface}`, but its manifest has no `{tables}`\nhint: add \
-             `{tables}` with {example}"
-        ),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod arrival;
 mod canary;
 pub mod changes;
 pub mod claims;
+pub mod contracts;
 mod entries;
 pub mod folder;
 pub mod generation;

@@ -18,22 +18,15 @@ use wit_bindgen_core::{
 use wit_component::{ComponentEncoder, StringEncoding};
 
 use super::world;
-use crate::manifest::Manifest;
+use crate::{
+    manifest::Manifest,
+    plugins::contracts::{self, Contract},
+};
 
 /// How modules that know WASI 0.1 name it, and what they get instead.
 const ADAPTER: &str = wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
 const WASI: &[u8] =
     wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
-
-/// Every interface that the host can run a plugin by.
-const EXPORTS: &[&str] = &[
-    "trellis:http/packed-handler@0.1.0",
-    "trellis:kafka/packed-consumer@0.1.0",
-    "trellis:streaming/connection-handler@0.1.0",
-    "trellis:streaming/socket-handler@0.1.0",
-    "trellis:jobs/job-handler@0.1.0",
-    world::LIFECYCLE,
-];
 
 /// The contracts of a project, read from the folder that [`world::write`] has written.
 pub(super) struct Contracts<'a> {
@@ -111,11 +104,12 @@ pub(super) fn exports(module: &[u8]) -> anyhow::Result<Vec<&'static str>> {
             }
         }
     }
-    let is_exported = |interface: &&&str| {
-        let of_it = |name: &&str| name.split_once('#').is_some_and(|(it, _)| it == **interface);
+    let is_exported = |interface: &&str| {
+        let of_it = |name: &&str| name.split_once('#').is_some_and(|(it, _)| it == *interface);
         names.iter().any(of_it)
     };
-    Ok(EXPORTS.iter().filter(is_exported).copied().collect())
+    let all = contracts::ALL.iter().map(Contract::interface).chain([world::LIFECYCLE]);
+    Ok(all.filter(is_exported).collect())
 }
 
 #[cfg(test)]

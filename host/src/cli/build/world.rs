@@ -8,7 +8,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::{cli::assets, manifest::Manifest};
+use crate::{
+    cli::assets,
+    manifest::Manifest,
+    plugins::contracts::{self, Contract},
+    runtime::exports::lifecycle,
+};
 
 /// The package and the name of the world.
 pub(super) const PACKAGE: &str = "trellis:generated";
@@ -17,7 +22,7 @@ pub(super) const WORLD: &str = "plugin";
 
 /// The hooks around a generation. No manifest asks for them: a component exports them where its code
 /// has any.
-pub(super) const LIFECYCLE: &str = "trellis:plugin/lifecycle@0.1.0";
+pub(super) const LIFECYCLE: &str = lifecycle::INTERFACE;
 
 /// What a plugin exports because of its hooks: nothing, unless its source has one of the words by
 /// which its language names them. Hooks that are exported in vain do nothing.
@@ -46,14 +51,7 @@ pub(super) fn text(manifest: &Manifest, hooks: &[&str]) -> String {
 
 /// The interfaces by which the host runs it.
 pub(super) fn exports(manifest: &Manifest) -> Vec<&'static str> {
-    let all = [
-        (manifest.http.is_some(), "trellis:http/packed-handler@0.1.0"),
-        (!manifest.consume.is_empty(), "trellis:kafka/packed-consumer@0.1.0"),
-        (manifest.connect.is_some(), "trellis:streaming/connection-handler@0.1.0"),
-        (!manifest.listen.is_empty(), "trellis:streaming/socket-handler@0.1.0"),
-        (!manifest.schedule.is_empty(), "trellis:jobs/job-handler@0.1.0"),
-    ];
-    all.into_iter().filter_map(|(wanted, interface)| wanted.then_some(interface)).collect()
+    contracts::asked(manifest).map(Contract::interface).collect()
 }
 
 /// What it may use: what is free, and what it needs.

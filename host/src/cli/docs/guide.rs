@@ -45,7 +45,7 @@ pub(super) fn languages() -> Vec<Page> {
     let mut pages = Vec::new();
     for (path, bytes) in assets::below("plugins/sdk") {
         let name = match path.split_once('/') {
-            None if path == "README.md" => ALL,
+            None if path == "README.md" => COMMON,
             Some((language, "README.md")) => language,
             _ => continue,
         };
@@ -56,13 +56,13 @@ pub(super) fn languages() -> Vec<Page> {
     pages
 }
 
-/// Stands for all languages.
-const ALL: &str = "all";
+/// The page of what all languages have in common.
+const COMMON: &str = "all";
 
 /// A language as people write it.
 fn title(language: &str) -> String {
     match language {
-        ALL => "Writing plugins".to_owned(),
+        COMMON => "Writing plugins".to_owned(),
         "typescript" => "TypeScript".to_owned(),
         "javascript" => "JavaScript".to_owned(),
         other => {

@@ -16,7 +16,8 @@ use crate::{
 /// The bytes from one title to the next.
 pub const INTERVALS: RangeInclusive<u32> = 256..=1 << 20;
 
-const INTERFACE: &str = "trellis:streaming/connection-handler@0.1.0";
+/// The interface of the contract.
+pub const INTERFACE: &str = "trellis:streaming/connection-handler@0.1.0";
 
 /// `transport`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType, Lower)]

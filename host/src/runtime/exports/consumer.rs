@@ -17,9 +17,12 @@ use crate::{
     runtime::{CallError, Lease},
 };
 
-const PLAIN: &str = "trellis:kafka/consumer@0.1.0";
-const PACKED: &str = "trellis:kafka/packed-consumer@0.1.0";
-const MESSAGES: &str = "wasmcloud:messaging/handler@0.2.0";
+/// Records and lists.
+pub const PLAIN: &str = "trellis:kafka/consumer@0.1.0";
+/// One byte string.
+pub const PACKED: &str = "trellis:kafka/packed-consumer@0.1.0";
+/// One message after the other.
+pub const MESSAGES: &str = "wasmcloud:messaging/handler@0.2.0";
 
 /// The forms of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,8 @@ use crate::{
     runtime::{CallError, Lease},
 };
 
-const INTERFACE: &str = "trellis:jobs/job-handler@0.1.0";
+/// The interface of the contract.
+pub const INTERFACE: &str = "trellis:jobs/job-handler@0.1.0";
 
 /// `job`
 #[derive(Clone, Debug, PartialEq, ComponentType, Lower)]

@@ -10,7 +10,8 @@ use crate::{
     runtime::{CallError, Lease},
 };
 
-const INTERFACE: &str = "trellis:plugin/lifecycle@0.1.0";
+/// The interface of the contract.
+pub const INTERFACE: &str = "trellis:plugin/lifecycle@0.1.0";
 /// The most bytes `save` may hand over.
 const MAX_SAVED: usize = 16 << 20;
 

@@ -11,7 +11,8 @@ use crate::{
     runtime::{CallError, Lease},
 };
 
-const INTERFACE: &str = "trellis:streaming/socket-handler@0.1.0";
+/// The interface of the contract.
+pub const INTERFACE: &str = "trellis:streaming/socket-handler@0.1.0";
 /// The most bytes that `save` may hand over.
 const MAX_SAVED: usize = 16 << 20;
 

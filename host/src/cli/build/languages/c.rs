@@ -11,12 +11,15 @@ use anyhow::Context;
 use wasmparser::{Parser, Payload};
 
 use super::{Language, Progress, Project};
-use crate::cli::{
-    Hinted, assets,
-    build::{
-        encode::{Contracts, Growth},
-        read, toolchain, world,
+use crate::{
+    cli::{
+        Hinted, assets,
+        build::{
+            encode::{Contracts, Growth},
+            read, toolchain, world,
+        },
     },
+    runtime::exports::{connection, consumer, http, job, socket},
 };
 
 pub(super) const C: Language = Language { name: "c", entry: "plugin.c", equip, compile };
@@ -26,11 +29,11 @@ const ZIG: &str = "0.17.1";
 
 /// The parts of the library that are exports: compiled only into plugins that are run by them.
 const EXPORTS: &[(&str, &str)] = &[
-    ("http.c", "trellis:http/packed-handler@0.1.0"),
-    ("consumer.c", "trellis:kafka/packed-consumer@0.1.0"),
-    ("connection.c", "trellis:streaming/connection-handler@0.1.0"),
-    ("socket.c", "trellis:streaming/socket-handler@0.1.0"),
-    ("job.c", "trellis:jobs/job-handler@0.1.0"),
+    ("http.c", http::PACKED),
+    ("consumer.c", consumer::PACKED),
+    ("connection.c", connection::INTERFACE),
+    ("socket.c", socket::INTERFACE),
+    ("job.c", job::INTERFACE),
     ("lifecycle.c", world::LIFECYCLE),
 ];
 

@@ -12,12 +12,15 @@ use std::{
 use anyhow::Context;
 
 use super::{Language, Progress, Project};
-use crate::cli::{
-    Hinted, assets,
-    build::{
-        encode::{self, Contracts, Growth},
-        read, toolchain, world,
+use crate::{
+    cli::{
+        Hinted, assets,
+        build::{
+            encode::{self, Contracts, Growth},
+            read, toolchain, world,
+        },
     },
+    runtime::exports::{connection, consumer, http, job, socket},
 };
 
 pub(super) const GO: Language = Language { name: "go", entry: "go.mod", equip, compile };
@@ -34,11 +37,11 @@ const OUR_RUNTIME: &str = "\"trellis/internal/abi/";
 
 /// The exports, each in a package of its own, so that a plugin has only those that it imports.
 const EXPORTS: &[(&str, &str)] = &[
-    ("http", "trellis:http/packed-handler@0.1.0"),
-    ("consumer", "trellis:kafka/packed-consumer@0.1.0"),
-    ("connection", "trellis:streaming/connection-handler@0.1.0"),
-    ("socket", "trellis:streaming/socket-handler@0.1.0"),
-    ("job", "trellis:jobs/job-handler@0.1.0"),
+    ("http", http::PACKED),
+    ("consumer", consumer::PACKED),
+    ("connection", connection::INTERFACE),
+    ("socket", socket::INTERFACE),
+    ("job", job::INTERFACE),
     ("lifecycle", world::LIFECYCLE),
 ];
 

@@ -21,7 +21,11 @@ use crate::{
         Hinted, assets,
         build::{read, toolchain},
     },
-    runtime::inspect,
+    plugins::contracts::{self, Contract},
+    runtime::{
+        exports::{connection, consumer, http, job, socket},
+        inspect,
+    },
 };
 
 /// What plugins are compiled for.
@@ -107,66 +111,26 @@ fn compile(project: &Project, progress: &Progress) -> anyhow::Result<Vec<u8>> {
     Ok(component)
 }
 
-/// What a table of a manifest starts: its name, the contracts that it may be started by, and the
-/// library's macro that exports one of them.
-struct Started {
-    table: &'static str,
-    contracts: &'static [&'static str],
-    export: &'static str,
-}
-
-const HTTP: Started = Started {
-    table: "[http]",
-    contracts: &[
-        "trellis:http/packed-handler",
-        "trellis:http/handler",
-        "wasi:http/incoming-handler",
-        "wasi:http/handler",
-    ],
-    export: "http!(FUNCTION)",
-};
-const CONSUME: Started = Started {
-    table: "[[consume]]",
-    contracts: &[
-        "trellis:kafka/packed-consumer",
-        "trellis:kafka/consumer",
-        "wasmcloud:messaging/handler",
-    ],
-    export: "consumer!(FUNCTION)",
-};
-const CONNECT: Started = Started {
-    table: "[connect]",
-    contracts: &["trellis:streaming/connection-handler"],
-    export: "connection!(TYPE)",
-};
-const LISTEN: Started = Started {
-    table: "[[listen]]",
-    contracts: &["trellis:streaming/socket-handler"],
-    export: "socket!(TYPE)",
-};
-const SCHEDULE: Started = Started {
-    table: "[[schedule]]",
-    contracts: &["trellis:jobs/job-handler"],
-    export: "job!(FUNCTION)",
-};
+/// The library's macros, each with what it exports.
+const EXPORTS: &[(&str, &str)] = &[
+    ("http!(FUNCTION)", http::PACKED),
+    ("consumer!(FUNCTION)", consumer::PACKED),
+    ("connection!(TYPE)", connection::INTERFACE),
+    ("socket!(TYPE)", socket::INTERFACE),
+    ("job!(FUNCTION)", job::INTERFACE),
+];
 
 /// Whether the code has what the manifest says is started.
 fn agree(project: &Project, component: &[u8]) -> anyhow::Result<()> {
-    let manifest = project.manifest;
-    let all = [
-        (manifest.http.is_some(), HTTP),
-        (!manifest.consume.is_empty(), CONSUME),
-        (manifest.connect.is_some(), CONNECT),
-        (!manifest.listen.is_empty(), LISTEN),
-        (!manifest.schedule.is_empty(), SCHEDULE),
-    ];
     let exports = inspect::surface(component)?.exports;
-    let exports: Vec<_> = exports.iter().filter_map(|name| name.split('@').next()).collect();
-    let missing = all.iter().find(|(wanted, started)| {
-        *wanted && !started.contracts.iter().any(|contract| exports.contains(contract))
-    });
-    let Some((_, Started { table, contracts, export })) = missing else { return Ok(()) };
-    let message = format!("plugin.toml has `{table}`, but the code exports no `{}`", contracts[0]);
+    let is_missing = |it: &&Contract| !it.is_among(exports.iter().map(String::as_str));
+    let Some(missing) = contracts::asked(project.manifest).find(is_missing) else { return Ok(()) };
+    let (table, interface) = (missing.table, missing.interface());
+    let message = format!(
+        "plugin.toml has `{table}`, but the code exports no `{}`",
+        contracts::without_version(interface)
+    );
+    let export = EXPORTS.iter().find(|(_, it)| *it == interface).map_or(interface, |(it, _)| it);
     Err(Hinted::new(message, format!("write `trellis_sdk::{export};`, or take it out")).into())
 }
 

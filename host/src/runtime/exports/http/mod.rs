@@ -16,11 +16,14 @@ pub mod wasi03;
 
 pub use running::{BodyError, Running, StreamBody};
 
-/// The host's 0.2 and 0.3: wasmtime finds the export of every version that is compatible.
-const WASI_02: &str = "wasi:http/incoming-handler@0.2.0";
-const WASI_03: &str = "wasi:http/handler@0.3.0";
-const PLAIN: &str = "trellis:http/handler@0.1.0";
-const PACKED: &str = "trellis:http/packed-handler@0.1.0";
+/// The host's 0.2: wasmtime finds the export of every version that is compatible.
+pub const WASI_02: &str = "wasi:http/incoming-handler@0.2.0";
+/// The host's 0.3, likewise.
+pub const WASI_03: &str = "wasi:http/handler@0.3.0";
+/// Records and lists.
+pub const PLAIN: &str = "trellis:http/handler@0.1.0";
+/// One byte string.
+pub const PACKED: &str = "trellis:http/packed-handler@0.1.0";
 
 /// The forms of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
