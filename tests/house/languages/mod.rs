@@ -5,6 +5,7 @@ mod everything;
 mod go;
 mod messages;
 mod python;
+mod rust;
 mod templates;
 mod typescript;
 
