@@ -223,12 +223,14 @@ fn compile_and_keep(
 ///
 /// Where they are many, the first compilation of an interpreter, they are asked for once more: what
 /// the compiler's trace makes different is compiled now, while nobody waits for it, and not when
-/// the first change comes.
+/// the first change comes; if that comes meanwhile, it goes first.
 fn keep(engine: &Engine, bytes: &[u8], session: &Arc<Session>) -> io::Result<()> {
     if session.keep()? < MANY {
         return Ok(());
     }
-    precompile(engine, bytes, Some(session)).map_err(io::Error::other)?;
+    if let Some(Err(error)) = session.give_way(|| precompile(engine, bytes, Some(session))) {
+        return Err(io::Error::other(error));
+    }
     session.keep().map(drop)
 }
 

@@ -21,10 +21,11 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
     fs, io,
+    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -46,6 +47,8 @@ pub(super) struct Functions {
     /// Bytes of all files.
     limit: u64,
     known: Mutex<Known>,
+    /// Sessions so far.
+    begun: AtomicU64,
 }
 
 /// What is open of the files.
@@ -60,10 +63,16 @@ pub(super) struct Session {
     functions: Arc<Functions>,
     /// The hash of the engine.
     scope: u64,
+    /// Which of all sessions it is.
+    number: u64,
+    gives_way: AtomicBool,
     made: Mutex<Made>,
     reused: AtomicU64,
     compiled: AtomicU64,
 }
+
+/// What a compilation unwinds with that has given way.
+struct GaveWay;
 
 #[derive(Default)]
 struct Made {
@@ -74,7 +83,7 @@ struct Made {
 impl Functions {
     /// The functions of this directory, in files of at most `limit` bytes together.
     pub(super) fn new(dir: PathBuf, limit: u64) -> Self {
-        Self { dir, limit, known: Mutex::default() }
+        Self { dir, limit, known: Mutex::default(), begun: AtomicU64::new(0) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -87,6 +96,8 @@ impl Functions {
         Ok(Arc::new(Session {
             functions: self.clone(),
             scope,
+            number: self.begun.fetch_add(1, Ordering::Relaxed) + 1,
+            gives_way: AtomicBool::new(false),
             made: Mutex::default(),
             reused: AtomicU64::new(0),
             compiled: AtomicU64::new(0),
@@ -191,6 +202,23 @@ impl Session {
         Engine::new(&config)
     }
 
+    /// Compile what nobody waits for: it ends, with what was made until then, as soon as another
+    /// session begins.
+    pub(super) fn give_way<T>(&self, compile: impl FnOnce() -> T) -> Option<T> {
+        self.gives_way.store(true, Ordering::Relaxed);
+        // What is unwound is the compiler's, which nobody sees again, and `made`, which is whole
+        // after every function.
+        panic::catch_unwind(AssertUnwindSafe(compile)).ok()
+    }
+
+    /// Leave a compilation that has to give way. The compiler knows no other way out.
+    fn leave(&self) {
+        let another = || self.functions.begun.load(Ordering::Relaxed) > self.number;
+        if self.gives_way.load(Ordering::Relaxed) && another() {
+            panic::resume_unwind(Box::new(GaveWay));
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Made> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -233,6 +261,7 @@ impl Session {
 
 impl CacheStore for Session {
     fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+        self.leave();
         let key = key.try_into().ok()?;
         let made = self.lock().functions.get(&key).cloned();
         let code = made.or_else(|| self.functions.get(self.scope, &key));
