@@ -18,14 +18,17 @@ pub struct Contract {
     pub table: &'static str,
     /// The interfaces with their versions, of which a component exports one; the first is what the
     /// guest libraries export.
-    pub interfaces: &'static [&'static str],
+    interfaces: &'static [&'static str],
     /// What a component that exports one is said to have.
     role: &'static str,
-    /// What stands in the table, where the host cannot do without it.
+    /// What stands in the table of the plugin [`NAME`], where the host cannot do without it.
     example: Option<&'static str>,
     is_asked: fn(&Manifest) -> bool,
     is_offered: fn(&Offered) -> bool,
 }
+
+/// Stands for the plugin in an example.
+const NAME: &str = "NAME";
 
 /// Every table that starts something.
 pub const ALL: &[Contract] = &[
@@ -49,7 +52,7 @@ pub const ALL: &[Contract] = &[
         table: "[connect]",
         interfaces: &[connection::INTERFACE],
         role: "connection handler",
-        example: Some("`routes = [\"/socket\"]`"),
+        example: Some("`routes = [\"/NAME/socket\"]`"),
         is_asked: |manifest| manifest.connect.is_some(),
         is_offered: |offered| offered.connection,
     },
@@ -84,12 +87,13 @@ impl Contract {
 
     /// Whether one of these exports of a component is for it, of whatever version.
     pub fn is_among<'a>(&self, mut exports: impl Iterator<Item = &'a str>) -> bool {
-        exports.any(|export| self.names().any(|name| name == without_version(export)))
+        let names = || self.interfaces.iter().map(|interface| without_version(interface));
+        exports.any(|export| names().any(|name| name == without_version(export)))
     }
 
-    /// Its interfaces without their versions.
-    fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.interfaces.iter().map(|interface| without_version(interface))
+    /// What a component exports that was made without a guest library.
+    fn plain(&self) -> impl Iterator<Item = &'static str> {
+        self.interfaces.iter().copied().filter(|interface| !interface.contains("/packed-"))
     }
 }
 
@@ -103,15 +107,17 @@ pub(super) fn check(manifest: &Manifest, offered: Offered) -> anyhow::Result<()>
     let name = &manifest.name;
     for contract in ALL {
         let Contract { table, role, example, .. } = contract;
+        let interface = contract.interface();
         match ((contract.is_offered)(&offered), (contract.is_asked)(manifest), example) {
             (false, true, _) => bail!(
                 "plugin `{name}` has `{table}` in its manifest, but its component exports no \
                  {role}\nhint: export {}, or take `{table}` out",
-                one_of(contract.names())
+                one_of(contract.plain())
             ),
             (true, false, Some(example)) => bail!(
-                "plugin `{name}` exports a {role}, but its manifest has no `{table}`\nhint: add \
-                 `{table}` with {example}"
+                "plugin `{name}` exports a {role} (`{interface}`), but its manifest has no \
+                 `{table}`\nhint: add `{table}` with {}",
+                example.replace(NAME, name)
             ),
             _ => {}
         }
@@ -119,7 +125,7 @@ pub(super) fn check(manifest: &Manifest, offered: Offered) -> anyhow::Result<()>
     if offered == Offered::default() {
         bail!(
             "plugin `{name}` exports nothing that this host could start\nhint: export {}",
-            one_of(ALL.iter().flat_map(Contract::names))
+            one_of(ALL.iter().flat_map(Contract::plain))
         );
     }
     Ok(())
@@ -152,15 +158,18 @@ mod tests {
         check(&manifest(every), job).unwrap();
         assert_eq!(
             refusal("", job),
-            "plugin `it` exports a job handler, but its manifest has no `[[schedule]]`\nhint: add \
-             `[[schedule]]` with `name = \"tidy\"` and `every = \"1h\"`"
+            "plugin `it` exports a job handler (`trellis:jobs/job-handler@0.1.0`), but its manifest \
+             has no `[[schedule]]`\nhint: add `[[schedule]]` with `name = \"tidy\"` and `every = \
+             \"1h\"`"
         );
         assert_eq!(
             refusal(&format!("{every}[[consume]]\ntopics = [\"a\"]\n"), job),
             "plugin `it` has `[[consume]]` in its manifest, but its component exports no \
-             consumer\nhint: export `trellis:kafka/packed-consumer`, `trellis:kafka/consumer` or \
-             `wasmcloud:messaging/handler`, or take `[[consume]]` out"
+             consumer\nhint: export `trellis:kafka/consumer@0.1.0` or \
+             `wasmcloud:messaging/handler@0.2.0`, or take `[[consume]]` out"
         );
+        let connection = refusal("", Offered { connection: true, ..Offered::default() });
+        assert!(connection.ends_with("`routes = [\"/it/socket\"]`"), "{connection}");
         assert!(refusal("", Offered::default()).contains("nothing that this host could start"));
     }
 

@@ -32,14 +32,17 @@ use wasmtime::{Engine, component::Component};
 use super::compilers::{self, Compilers};
 use crate::quantity::Bytes;
 
+mod again;
 mod functions;
 
+use again::Waiting;
 use functions::{Functions, Session};
 
 /// Where compiled components lie.
 pub struct Cache {
     dir: PathBuf,
-    compilers: Compilers,
+    compilers: Arc<Compilers>,
+    waiting: Waiting,
     fresh: Arc<Fresh>,
     functions: Option<Arc<Functions>>,
 }
@@ -86,8 +89,6 @@ const MAX_FRESH: usize = 64;
 /// From this size on what a version shares with the one before is worth looking for: to compile a
 /// smaller one takes about as long as to open the files.
 const LARGE: usize = 128 << 10;
-/// So many new functions are no change of a program that was there before.
-const MANY: usize = 5_000;
 
 impl Cache {
     /// Open a directory, made if it is missing. `threads` compile a component; 0: as many as fit
@@ -97,8 +98,9 @@ impl Cache {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(io)?;
         check_owner(&dir)?;
         remove_left_behind(&dir).map_err(io)?;
-        let compilers = Compilers::new(threads, timeout);
-        Ok(Self { dir, compilers, fresh: Arc::default(), functions: None })
+        let compilers = Arc::new(Compilers::new(threads, timeout));
+        let waiting = Waiting::default();
+        Ok(Self { dir, compilers, waiting, fresh: Arc::default(), functions: None })
     }
 
     /// Keep so many bytes of the functions of large components, too, for the versions that come
@@ -126,13 +128,25 @@ impl Cache {
         bytes: impl AsRef<[u8]> + Send + Sync + 'static,
     ) -> Result<Component, Error> {
         let (path, fresh, engine) = (self.path(engine, digest), self.fresh.clone(), engine.clone());
-        let size = bytes.as_ref().len();
+        let (size, bytes) = (bytes.as_ref().len(), Arc::new(bytes));
         let functions = self.functions.clone().filter(|_| size >= LARGE);
         // One that is begun again goes on with the functions that were made.
         let session = OnceLock::new();
-        let job = move |done| {
+        let (compilers, waiting) = (self.compilers.clone(), self.waiting.clone());
+        let waits = Mutex::new(Some(waiting.enter()));
+        let job = move |done: oneshot::Sender<_>| {
             let session = session.get_or_init(|| begin(functions.as_ref()?, &engine));
-            compile_and_keep(&engine, bytes.as_ref(), &path, session.as_ref(), &fresh, done);
+            let tell = |outcome| {
+                drop(waits.lock().unwrap_or_else(PoisonError::into_inner).take());
+                done.send(outcome).is_ok()
+            };
+            let bytes_of = (*bytes).as_ref();
+            let kept = compile_and_keep(&engine, bytes_of, &path, session.as_ref(), &fresh, tell);
+            if let (Some(functions), true) = (&functions, kept >= again::MANY) {
+                let (engine, bytes, functions, waiting) =
+                    (engine.clone(), bytes.clone(), functions.clone(), waiting.clone());
+                compilers.aside(move || ask_again(&engine, (*bytes).as_ref(), &functions, waiting));
+            }
         };
         self.compilers.run(size, job).await?
     }
@@ -197,41 +211,39 @@ impl Fresh {
     }
 }
 
-/// Compile, tell whoever waits, and then look after the files.
+/// Compile, tell whoever waits, and then look after the files. Answers how many functions are kept
+/// for the next version, none if nobody waited any longer.
 fn compile_and_keep(
     engine: &Engine,
     bytes: &[u8],
     path: &Path,
     session: Option<&Arc<Session>>,
     fresh: &Fresh,
-    done: oneshot::Sender<Result<Component, Error>>,
-) {
-    match compile(engine, bytes, path, session) {
-        Ok((component, file)) => {
-            fresh.insert(path.to_owned(), component.clone());
-            let _ = done.send(Ok(component));
-            name(file, path, fresh);
-            if let Some(Err(error)) = session.map(|session| keep(engine, bytes, session)) {
-                tracing::warn!(%error, "compiled functions are not kept for the next version");
-            }
+    tell: impl FnOnce(Result<Component, Error>) -> bool,
+) -> usize {
+    let (component, file) = match compile(engine, bytes, path, session) {
+        Ok(compiled) => compiled,
+        Err(error) => {
+            tell(Err(error));
+            return 0;
         }
-        Err(error) => drop(done.send(Err(error))),
-    }
+    };
+    fresh.insert(path.to_owned(), component.clone());
+    let was_awaited = tell(Ok(component));
+    name(file, path, fresh);
+    let kept = session.map_or(Ok(0), |session| session.keep()).unwrap_or_else(|error| {
+        tracing::warn!(%error, "compiled functions are not kept for the next version");
+        0
+    });
+    if was_awaited { kept } else { 0 }
 }
 
-/// Keep the functions that a compilation made for the versions that come after it.
-///
-/// Where they are many, the first compilation of an interpreter, they are asked for once more: what
-/// the compiler's trace makes different is compiled now, while nobody waits for it, and not when
-/// the first change comes; if that comes meanwhile, it goes first.
-fn keep(engine: &Engine, bytes: &[u8], session: &Arc<Session>) -> io::Result<()> {
-    if session.keep()? < MANY {
-        return Ok(());
+/// Make what the first change of a new interpreter would have to compile.
+fn ask_again(engine: &Engine, bytes: &[u8], functions: &Arc<Functions>, waiting: Waiting) {
+    match again::ask(engine, bytes, functions, waiting) {
+        Ok(counts) => tracing::debug!(?counts, "functions asked for again"),
+        Err(error) => tracing::debug!(%error, "functions are not asked for again"),
     }
-    if let Some(Err(error)) = session.give_way(|| precompile(engine, bytes, Some(session))) {
-        return Err(io::Error::other(error));
-    }
-    session.keep().map(drop)
 }
 
 /// Begin to take and to keep functions, where that can be done.

@@ -123,20 +123,35 @@ impl Compilers {
         kept: impl Send + 'static,
         job: Arc<impl Fn(oneshot::Sender<T>) + Send + Sync + 'static>,
     ) -> Result<oneshot::Receiver<T>, Error> {
-        let compilers = rayon::ThreadPoolBuilder::new()
+        let (done, answer) = oneshot::channel();
+        self.threads(share)?.spawn(move || {
+            let _kept = kept;
+            job(done);
+        });
+        Ok(answer)
+    }
+
+    /// Run a job that nobody waits for on the time that nobody else wants, if there is a place.
+    pub fn aside(&self, job: impl FnOnce() + Send + 'static) {
+        let Ok(place) = self.spare.clone().try_acquire_owned() else { return };
+        match self.threads(Share::Spare) {
+            Ok(threads) => threads.spawn(move || {
+                let _place = place;
+                job();
+            }),
+            Err(error) => tracing::debug!(%error, "no threads for what nobody waits for"),
+        }
+    }
+
+    fn threads(&self, share: Share) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+        rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads)
             .thread_name(|index| format!("compiler-{index}"))
             .start_handler(move |_| share.take())
             // A panic has been reported, and whoever waits is told. Unhandled it would end the
             // host.
             .panic_handler(drop)
-            .build()?;
-        let (done, answer) = oneshot::channel();
-        compilers.spawn(move || {
-            let _kept = kept;
-            job(done);
-        });
-        Ok(answer)
+            .build()
     }
 
     fn patience(&self, size: usize) -> Duration {

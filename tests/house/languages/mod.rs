@@ -1,4 +1,4 @@
-//! Plugins in other languages than Rust, built with the tools that their writers have.
+//! Plugins in every language, built with the tools that their writers have.
 
 mod c;
 mod everything;

@@ -21,11 +21,10 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
     fs, io,
-    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -34,6 +33,8 @@ use wasmtime::{CacheStore, Engine, InstanceAllocationStrategy};
 mod pack;
 
 use pack::{Key, Pack, Place};
+
+use super::again::Waiting;
 
 /// How a file of functions ends, after the hash of its engine and a digest.
 const ENDING: &str = ".functions";
@@ -47,8 +48,6 @@ pub(super) struct Functions {
     /// Bytes of all files.
     limit: u64,
     known: Mutex<Known>,
-    /// Sessions so far.
-    begun: AtomicU64,
 }
 
 /// What is open of the files.
@@ -63,16 +62,12 @@ pub(super) struct Session {
     functions: Arc<Functions>,
     /// The hash of the engine.
     scope: u64,
-    /// Which of all sessions it is.
-    number: u64,
-    gives_way: AtomicBool,
+    /// Whom it gives way to, if nobody waits for it.
+    gives_way: Option<Waiting>,
     made: Mutex<Made>,
     reused: AtomicU64,
     compiled: AtomicU64,
 }
-
-/// What a compilation unwinds with that has given way.
-struct GaveWay;
 
 #[derive(Default)]
 struct Made {
@@ -83,7 +78,7 @@ struct Made {
 impl Functions {
     /// The functions of this directory, in files of at most `limit` bytes together.
     pub(super) fn new(dir: PathBuf, limit: u64) -> Self {
-        Self { dir, limit, known: Mutex::default(), begun: AtomicU64::new(0) }
+        Self { dir, limit, known: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -92,12 +87,25 @@ impl Functions {
 
     /// Begin a compilation for an engine, of which `scope` is the hash. Reads the disk.
     pub(super) fn session(self: &Arc<Self>, scope: u64) -> io::Result<Arc<Session>> {
+        self.begin(scope, None)
+    }
+
+    /// The same for a compilation that nobody waits for: it unwinds once somebody waits for
+    /// another.
+    pub(super) fn aside(
+        self: &Arc<Self>,
+        scope: u64,
+        waiting: Waiting,
+    ) -> io::Result<Arc<Session>> {
+        self.begin(scope, Some(waiting))
+    }
+
+    fn begin(self: &Arc<Self>, scope: u64, gives_way: Option<Waiting>) -> io::Result<Arc<Session>> {
         self.look(scope)?;
         Ok(Arc::new(Session {
             functions: self.clone(),
             scope,
-            number: self.begun.fetch_add(1, Ordering::Relaxed) + 1,
-            gives_way: AtomicBool::new(false),
+            gives_way,
             made: Mutex::default(),
             reused: AtomicU64::new(0),
             compiled: AtomicU64::new(0),
@@ -202,23 +210,6 @@ impl Session {
         Engine::new(&config)
     }
 
-    /// Compile what nobody waits for: it ends, with what was made until then, as soon as another
-    /// session begins.
-    pub(super) fn give_way<T>(&self, compile: impl FnOnce() -> T) -> Option<T> {
-        self.gives_way.store(true, Ordering::Relaxed);
-        // What is unwound is the compiler's, which nobody sees again, and `made`, which is whole
-        // after every function.
-        panic::catch_unwind(AssertUnwindSafe(compile)).ok()
-    }
-
-    /// Leave a compilation that has to give way. The compiler knows no other way out.
-    fn leave(&self) {
-        let another = || self.functions.begun.load(Ordering::Relaxed) > self.number;
-        if self.gives_way.load(Ordering::Relaxed) && another() {
-            panic::resume_unwind(Box::new(GaveWay));
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, Made> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -230,7 +221,7 @@ impl Session {
         (take(&self.reused), take(&self.compiled))
     }
 
-    /// Keep what was made, and tell how many functions that were. Writes the disk.
+    /// Keep what was made, and tell how many functions were kept. Writes the disk.
     pub(super) fn keep(&self) -> io::Result<usize> {
         let mut made = std::mem::take(&mut *self.lock()).functions;
         {
@@ -238,14 +229,15 @@ impl Session {
             let known = self.functions.lock();
             made.retain(|key, _| !known.functions.contains_key(&(self.scope, *key)));
         }
-        if !made.is_empty() {
-            self.write(&made)?;
-        }
+        let written = (!made.is_empty()).then(|| self.write(&made)).transpose()?;
         self.functions.shrink()?;
-        Ok(made.len())
+        let packs = &self.functions.lock().packs;
+        let is_there = written.is_some_and(|name| packs.contains_key(&name));
+        Ok(if is_there { made.len() } else { 0 })
     }
 
-    fn write(&self, made: &HashMap<Key, Vec<u8>>) -> io::Result<()> {
+    /// Write a file; its name is the answer.
+    fn write(&self, made: &HashMap<Key, Vec<u8>>) -> io::Result<String> {
         let dir = &self.functions.dir;
         let mut file = tempfile::Builder::new().prefix(super::UNNAMED).tempfile_in(dir)?;
         let functions = made.iter().map(|(key, code)| (key, code.as_slice()));
@@ -253,15 +245,17 @@ impl Session {
         let name = format!("{:016x}-{:016x}{ENDING}", self.scope, fastrand::u64(..));
         let path = dir.join(&name);
         file.persist(&path)?;
-        let (pack, places) = Pack::open(&path, name)?;
+        let (pack, places) = Pack::open(&path, name.clone())?;
         self.functions.lock().add(self.scope, pack, places);
-        Ok(())
+        Ok(name)
     }
 }
 
 impl CacheStore for Session {
     fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
-        self.leave();
+        if let Some(waiting) = &self.gives_way {
+            waiting.give_way();
+        }
         let key = key.try_into().ok()?;
         let made = self.lock().functions.get(&key).cloned();
         let code = made.or_else(|| self.functions.get(self.scope, &key));

@@ -195,32 +195,60 @@ async fn functions_are_kept_of_components_that_are_large() {
     assert_eq!(files, [0, 1, 1], "the third has none of its own");
 }
 
-/// How many functions the compiler asks for where so many are compiled for the first time.
-fn asked_for(count: usize) -> u64 {
+/// A component of so many functions, one more with that through which the host enters.
+fn functions(count: usize) -> Vec<u8> {
     let mut functions = String::new();
     for number in 0..count {
         write!(functions, "(func (result i32) (i32.const {number}))").unwrap();
     }
-    let component = wat::parse_str(format!("(component (core module {functions}))")).unwrap();
+    wat::parse_str(format!("(component (core module {functions}))")).unwrap()
+}
+
+/// How many functions are kept of a component, for somebody who waits or does not.
+fn kept(component: &[u8], limit: Bytes, is_awaited: bool) -> usize {
     let dir = tempfile::tempdir().unwrap();
-    let cache = open(dir.path()).unwrap().with_functions(Bytes(64 << 20));
-    let engine = Engine::default();
+    let cache = open(dir.path()).unwrap().with_functions(limit);
+    let (engine, path) = (Engine::default(), dir.path().join("a.cwasm"));
     let session = begin(cache.functions.as_ref().unwrap(), &engine);
-    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-    metrics::with_local_recorder(&recorder, || {
-        let path = cache.path(&engine, &blake3::hash(&component));
-        let (done, _) = oneshot::channel();
-        compile_and_keep(&engine, &component, &path, session.as_ref(), &cache.fresh, done);
-    });
-    let text = recorder.handle().render();
-    let counts = text.lines().filter(|line| line.starts_with("trellis_functions_"));
-    counts.map(|line| line.split(' ').next_back().unwrap().parse::<u64>().unwrap()).sum()
+    let tell = |outcome: Result<_, _>| outcome.is_ok() && is_awaited;
+    compile_and_keep(&engine, component, &path, session.as_ref(), &cache.fresh, tell)
 }
 
 #[test]
-fn the_functions_of_a_first_interpreter_are_asked_for_twice() {
-    // With the one through which the host enters.
-    let all = |count| count as u64 + 1;
-    assert_eq!(asked_for(MANY - 2), all(MANY - 2));
-    assert_eq!(asked_for(MANY - 1), 2 * all(MANY - 1));
+fn functions_count_as_kept_where_they_are_and_somebody_waited() {
+    let component = functions(100);
+    assert_eq!(kept(&component, Bytes(1 << 20), true), 101);
+    assert_eq!(kept(&component, Bytes(1 << 20), false), 0);
+    assert_eq!(kept(&component, Bytes(1 << 10), true), 0, "they do not fit");
+    assert_eq!(kept(b"no component", Bytes(1 << 20), true), 0);
+}
+
+#[test]
+fn what_is_asked_for_again_is_there_and_gives_way_to_whom_somebody_waits_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).unwrap().with_functions(Bytes(1 << 20));
+    let (kept, engine) = (cache.functions.as_ref().unwrap(), Engine::default());
+    let ask = |count| again::ask(&engine, &functions(count), kept, cache.waiting.clone()).unwrap();
+    assert_eq!(ask(100), Some((0, 101)));
+    let waits = cache.waiting.enter();
+    assert_eq!(ask(200), None);
+    drop(waits);
+    let (reused, compiled) = ask(200).unwrap();
+    assert!(reused >= 100 && reused + compiled == 201, "{reused} and {compiled}");
+}
+
+#[tokio::test]
+async fn nobody_is_waited_for_once_a_compilation_has_ended_well_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cache, engine) = (open(dir.path()).unwrap(), Engine::default());
+    let digest = blake3::hash(EMPTY);
+    cache.compile(&engine, &digest, EMPTY).await.unwrap();
+    cache.waiting.give_way();
+    assert!(cache.compile(&engine, &digest, b"no component").await.is_err());
+    cache.waiting.give_way();
+    let given_up = cache.compile(&engine, &digest, tangled(5_000));
+    let given_up = tokio::time::timeout(Duration::ZERO, given_up);
+    assert!(given_up.await.is_err());
+    until_named(&cache).await;
+    cache.waiting.give_way();
 }

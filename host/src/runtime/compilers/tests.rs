@@ -56,6 +56,18 @@ async fn a_job_on_spare_time_that_does_not_get_on_is_begun_again_with_a_share() 
     drop(compilers.spare.acquire_many(COMPILATIONS as u32).await.unwrap());
 }
 
+#[tokio::test]
+async fn what_nobody_waits_for_runs_on_spare_time_alone_and_where_there_is_a_place() {
+    let compilers = Compilers::new(1, LONG);
+    let (tell, told) = mpsc::channel();
+    let places = compilers.spare.acquire_many(COMPILATIONS as u32).await.unwrap();
+    let teller = tell.clone();
+    compilers.aside(move || teller.send("without a place").unwrap());
+    drop(places);
+    compilers.aside(move || tell.send(if on_spare_time() { "spare" } else { "share" }).unwrap());
+    assert_eq!(told.into_iter().collect::<Vec<_>>(), ["spare"]);
+}
+
 #[test]
 fn the_wait_for_spare_time_leaves_most_of_the_timeout_to_the_second_attempt() {
     let timeout = Duration::from_secs(120);

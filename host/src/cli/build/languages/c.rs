@@ -192,6 +192,13 @@ fn sources(project: &Path, folder: &str) -> anyhow::Result<Vec<PathBuf>> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::plugins::contracts;
+
+    #[test]
+    fn every_contract_has_its_part() {
+        let mut all = contracts::ALL.iter().map(contracts::Contract::interface);
+        assert!(all.all(|interface| EXPORTS.iter().any(|(_, it)| *it == interface)));
+    }
 
     #[test]
     fn a_module_loses_its_lines_and_keeps_its_names() {

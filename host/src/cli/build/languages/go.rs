@@ -171,6 +171,13 @@ fn is_new_enough(version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugins::contracts;
+
+    #[test]
+    fn every_contract_has_its_package() {
+        let mut all = contracts::ALL.iter().map(contracts::Contract::interface);
+        assert!(all.all(|interface| EXPORTS.iter().any(|(_, it)| *it == interface)));
+    }
 
     #[test]
     fn versions_are_told_apart() {

@@ -100,7 +100,8 @@ fn compile(project: &Project, progress: &Progress) -> anyhow::Result<Vec<u8>> {
         (artifact.join().ok().flatten(), messages)
     });
     let status = cargo.wait().context("cargo was lost")?;
-    if !status.success() && !messages.contains(NO_LIBRARY) {
+    let has_library = !messages.lines().any(|line| plain(line).starts_with(NO_LIBRARY));
+    if !status.success() && has_library {
         anyhow::bail!("`{name}` does not build\n{}", messages.trim_end());
     }
     let artifact = artifact.ok_or_else(|| {
@@ -113,10 +114,11 @@ fn compile(project: &Project, progress: &Progress) -> anyhow::Result<Vec<u8>> {
 }
 
 /// What cargo says of a package of programs alone.
-const NO_LIBRARY: &str = "no library targets found";
+const NO_LIBRARY: &str = "error: no library targets found";
 
 /// A setting that is another one in each folder. Where packages of one name share a target
-/// directory, cargo would take what it made of one for the other, if that was built last.
+/// directory, cargo would take what it made of one for the other, if that was built last. It does
+/// so with libraries beside them still: flags for those would displace a project's own.
 fn cfg_of(folder: &Path) -> String {
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     format!("trellis_folder=\"{}\"", blake3::hash(folder.as_os_str().as_encoded_bytes()))
@@ -244,6 +246,12 @@ fn ensure_target(folder: &Path, progress: &Progress) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_contract_has_its_macro() {
+        let mut all = contracts::ALL.iter().map(Contract::interface);
+        assert!(all.all(|interface| EXPORTS.iter().any(|(_, it)| *it == interface)));
+    }
 
     #[test]
     fn steps_are_told_apart_from_messages() {

@@ -88,22 +88,6 @@ fn versions_that_are_compiled_at_once_are_what_they_would_be_alone() {
 }
 
 #[test]
-fn what_nobody_waits_for_gives_way_to_what_comes_and_keeps_what_it_has() {
-    let dir = tempfile::tempdir().unwrap();
-    let functions = open(dir.path());
-    let (engine, first) = (Engine::default(), session(&functions));
-    let compiled = |session: &Arc<Session>| {
-        session.compiler(&engine).unwrap().precompile_component(&component(1)).is_ok()
-    };
-    assert_eq!(first.give_way(|| compiled(&first)), Some(true));
-    let second = session(&functions);
-    assert_eq!(first.give_way(|| compiled(&first)), None);
-    assert_eq!(first.keep().unwrap() as u64, ALL, "of the one that came to its end");
-    assert!(compiled(&second), "nobody else came");
-    assert_eq!(second.take_counts(), (ALL, 0));
-}
-
-#[test]
 fn functions_that_went_bad_are_compiled_again() {
     let dir = tempfile::tempdir().unwrap();
     for of_table in [true, false] {
