@@ -1,7 +1,8 @@
 //! Bodies on their way in and out: capped in size, and those from outside in silence.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
+    mem,
     pin::Pin,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -19,9 +20,19 @@ struct Faults<E> {
     broken: fn(E) -> Error,
 }
 
+/// What was taken from a body ahead of whoever reads it.
+enum Begun {
+    /// Nothing, or it was handed on.
+    No,
+    Frame(Frame<Bytes>),
+    /// Its end.
+    End,
+}
+
 /// A body that ends in an error once it has more than its bytes or pauses for too long.
 pub struct Capped<B: Body> {
     inner: B,
+    begun: Begun,
     left: u64,
     limit: u64,
     faults: Faults<B::Error>,
@@ -33,7 +44,7 @@ pub struct Capped<B: Body> {
 /// What a guest sends.
 pub fn outgoing(inner: WasiBody, limit: u64) -> Capped<WasiBody> {
     let faults = Faults { too_large: Error::HttpRequestBodySize, broken: |error| error };
-    Capped { inner, left: limit, limit, faults, patience: None, _slot: None }
+    Capped { inner, begun: Begun::No, left: limit, limit, faults, patience: None, _slot: None }
 }
 
 /// What it gets back; at most `pause` passes between two parts, and nothing comes after
@@ -47,7 +58,7 @@ pub fn incoming(
 ) -> Capped<Incoming> {
     let faults = Faults { too_large: Error::HttpResponseBodySize, broken };
     let patience = Some(Patience::new(pause, deadline));
-    Capped { inner, left: limit, limit, faults, patience, _slot: Some(slot) }
+    Capped { inner, begun: Begun::No, left: limit, limit, faults, patience, _slot: Some(slot) }
 }
 
 impl<B: Body> Capped<B> {
@@ -55,6 +66,16 @@ impl<B: Body> Capped<B> {
     pub fn is_too_large(&self) -> Option<Error> {
         let too_large = self.inner.size_hint().lower() > self.limit;
         too_large.then(|| (self.faults.too_large)(Some(self.limit)))
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Capped<B> {
+    /// Wait for the first part, and tell whether there is one. It is kept for whoever reads the
+    /// body. Nothing is lost when the future is dropped.
+    pub async fn begin(&mut self) -> Result<bool, Error> {
+        let first = poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await.transpose()?;
+        self.begun = first.map_or(Begun::End, Begun::Frame);
+        Ok(matches!(self.begun, Begun::Frame(_)))
     }
 }
 
@@ -67,6 +88,14 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Capped<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
+        match mem::replace(&mut this.begun, Begun::No) {
+            Begun::No => {}
+            Begun::Frame(frame) => return Poll::Ready(Some(Ok(frame))),
+            Begun::End => {
+                this.begun = Begun::End;
+                return Poll::Ready(None);
+            }
+        }
         let frame = match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(Some(Err(error))) => {
@@ -93,11 +122,20 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Capped<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        match self.begun {
+            Begun::No => self.inner.is_end_stream(),
+            Begun::Frame(_) => false,
+            Begun::End => true,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match self.begun {
+            Begun::No => self.inner.size_hint(),
+            // The length was not known before either.
+            Begun::Frame(_) => SizeHint::default(),
+            Begun::End => SizeHint::with_exact(0),
+        }
     }
 }
 

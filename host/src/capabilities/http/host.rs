@@ -19,7 +19,7 @@ use wasmtime::{
 };
 use wasmtime_wasi_http::{Error as Failure, WasiBody};
 
-use super::{Prepared, exchange};
+use super::{Late, Prepared, Terms, exchange};
 use crate::{
     capabilities::{Call, State},
     observe::traces::Trace,
@@ -156,8 +156,10 @@ impl Way {
         let fail = |failure| Error::of(failure, &url);
         let prepared = self.prepared.clone().ok_or(fail(Failure::HttpRequestDenied))?;
         let request = outgoing(request)?;
-        let exchanged = exchange(prepared, request, None, deadline, self.trace.clone());
-        let (head, body) = exchanged.await.map_err(fail)?.0.into_parts();
+        let terms =
+            Terms { options: None, deadline, trace: self.trace.clone(), late: Late::Missing };
+        let answer = exchange(prepared, request, terms).await.map_err(fail)?.0;
+        let (head, body) = answer.into_parts();
         let body = self.read(body).await.map_err(fail)?;
         Ok(Response { status: head.status.as_u16(), headers: fields(&head.headers), body })
     }

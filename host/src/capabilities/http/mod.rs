@@ -24,7 +24,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 use wasmtime_wasi_http::{
-    Error, RequestOptions, WasiBody, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+    Error, RequestOptions, WasiBody, WasiHttp, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+    p3::bindings::http as p3,
 };
 
 use super::{Capability, Dialect, Plugin, State};
@@ -39,6 +40,7 @@ mod body;
 mod client;
 mod fields;
 mod fixed;
+mod framing;
 mod guard;
 mod host;
 mod hosts;
@@ -47,6 +49,7 @@ mod tests;
 mod traced;
 
 use client::{Client, Waits};
+use framing::Late;
 use guard::{Lookup, Reach};
 use hosts::Target;
 pub use hosts::{Invalid, Pattern};
@@ -172,6 +175,14 @@ pub struct Instance {
     deadline: Instant,
     /// The trace that it belongs to.
     trace: Option<Trace>,
+    /// How the interface that is called goes about bodies.
+    late: Late,
+}
+
+impl Instance {
+    fn new(prepared: Option<Arc<Prepared>>, deadline: Instant) -> Self {
+        Self { prepared, calls: 0, deadline, trace: None, late: Late::Missing }
+    }
 }
 
 impl Capability for Http {
@@ -199,7 +210,10 @@ impl Capability for Http {
         host::link(linker)?;
         match engine {
             Dialect::Plain => Ok(()),
-            Dialect::Concurrent => wasmtime_wasi_http::p3::add_to_linker(linker),
+            Dialect::Concurrent => {
+                p3::types::add_to_linker::<_, WasiHttp>(linker, State::http)?;
+                p3::client::add_to_linker::<_, WasiHttp>(linker, view_of_client)
+            }
         }
     }
 
@@ -227,25 +241,33 @@ impl Capability for Http {
     }
 
     fn instance(prepared: &Arc<Prepared>) -> Instance {
-        let deadline = Instant::now();
-        Instance { prepared: Some(prepared.clone()), calls: 0, deadline, trace: None }
+        Instance::new(Some(prepared.clone()), Instant::now())
     }
 }
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        let deadline = self.call.deadline;
-        let shut = || Instance { prepared: None, calls: 0, deadline, trace: None };
-        let hooks = self.own.http.get_or_insert_with(shut);
-        hooks.deadline = deadline;
-        hooks.trace.clone_from(&self.call.trace);
-        hooks.calls += 1;
-        if hooks.calls == COUNT_EVERY {
-            hooks.calls = 0;
-            self.memory.hold(self.table.iter_mut().map(|resource| fields::size(resource)).sum());
-        }
-        WasiHttpCtxView { hooks, table: &mut self.table, ctx: &mut self.http }
+        view(self, Late::Missing)
     }
+}
+
+/// What the client of 0.3 is linked with.
+fn view_of_client(state: &mut State) -> WasiHttpCtxView<'_> {
+    view(state, Late::Follows)
+}
+
+fn view(state: &mut State, late: Late) -> WasiHttpCtxView<'_> {
+    let deadline = state.call.deadline;
+    let hooks = state.own.http.get_or_insert_with(|| Instance::new(None, deadline));
+    hooks.deadline = deadline;
+    hooks.trace.clone_from(&state.call.trace);
+    hooks.late = late;
+    hooks.calls += 1;
+    if hooks.calls == COUNT_EVERY {
+        hooks.calls = 0;
+        state.memory.hold(state.table.iter_mut().map(|resource| fields::size(resource)).sum());
+    }
+    WasiHttpCtxView { hooks, table: &mut state.table, ctx: &mut state.http }
 }
 
 /// What becomes of the connection after the answer; here the pool looks after it.
@@ -264,26 +286,35 @@ impl WasiHttpHooks for Instance {
         options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Answer> + Send> {
-        let (prepared, deadline) = (self.prepared.clone(), self.deadline);
-        let trace = self.trace.clone();
+        let prepared = self.prepared.clone();
+        let terms =
+            Terms { options, deadline: self.deadline, trace: self.trace.clone(), late: self.late };
         Box::new(async move {
             let prepared = prepared.ok_or(Error::HttpRequestDenied)?;
-            exchange(prepared, request, options, deadline, trace).await
+            exchange(prepared, request, terms).await
         })
     }
+}
+
+/// What holds for a request beside itself.
+struct Terms {
+    options: Option<RequestOptions>,
+    /// The end of the call that sends it.
+    deadline: Instant,
+    trace: Option<Trace>,
+    late: Late,
 }
 
 /// Send a request if it may go out, in a span of its own where the call is traced.
 async fn exchange(
     prepared: Arc<Prepared>,
     mut request: http::Request<WasiBody>,
-    options: Option<RequestOptions>,
-    deadline: Instant,
-    trace: Option<Trace>,
+    terms: Terms,
 ) -> Answer {
     prepared.check(&request)?;
-    let mut span = trace.and_then(|of| traced::begin(&of, &prepared.plugin, &mut request));
-    let answer = prepared.send(request, options, deadline).await;
+    let trace = terms.trace.as_ref();
+    let mut span = trace.and_then(|of| traced::begin(of, &prepared.plugin, &mut request));
+    let answer = prepared.send(request, terms).await;
     if let Some(span) = &mut span {
         traced::describe(span, &answer);
     }
@@ -291,22 +322,19 @@ async fn exchange(
 }
 
 impl Prepared {
-    async fn send(
-        &self,
-        request: http::Request<WasiBody>,
-        options: Option<RequestOptions>,
-        deadline: Instant,
-    ) -> Answer {
+    async fn send(&self, request: http::Request<WasiBody>, terms: Terms) -> Answer {
         let slots = self.slots.clone();
         let slot = slots.try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
-        let waits = Waits::new(&self.settings, options, deadline);
-        let request = request.map(|body| body::outgoing(body, self.settings.max_request_bytes.0));
+        let waits = Waits::new(&self.settings, terms.options, terms.deadline);
+        let mut request =
+            request.map(|body| body::outgoing(body, self.settings.max_request_bytes.0));
         if let Some(error) = request.body().is_too_large() {
             return Err(error);
         }
         if let Some(world) = self.world.as_fixed() {
             return fixed::answer(world, request, slot).await;
         }
+        framing::announce(&mut request, terms.late).await?;
         let most = self.settings.max_response_bytes.0;
         let response = self.client.send(request, waits, most, slot).await?;
         let nothing_left: Afterwards = Box::new(async { Ok(()) });

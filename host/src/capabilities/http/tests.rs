@@ -14,7 +14,7 @@ use crate::world::{Fixed, Hosts};
 type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;
 
 /// A server of its own for each test: `/echo` answers the body, `/late` a head and then nothing,
-/// `/never` nothing at all.
+/// `/never` nothing at all. Each tells how the body of the request was framed.
 pub async fn serve() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -32,7 +32,7 @@ pub async fn serve() -> SocketAddr {
 async fn answer(
     request: http::Request<hyper::body::Incoming>,
 ) -> Result<http::Response<Body>, Infallible> {
-    let host = request.headers().get("host").cloned();
+    let told = ["host", "transfer-encoding"].map(|name| request.headers().get(name).cloned());
     let body: Body = match request.uri().path() {
         "/never" => std::future::pending().await,
         "/late" => StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, _>>())
@@ -43,8 +43,10 @@ async fn answer(
         },
     };
     let mut response = http::Response::new(body);
-    if let Some(host) = host {
-        response.headers_mut().insert("x-host", host);
+    for (name, value) in ["x-host", "x-framing"].into_iter().zip(told) {
+        if let Some(value) = value {
+            response.headers_mut().insert(name, value);
+        }
     }
     Ok(response)
 }
@@ -84,7 +86,7 @@ async fn ask(
     Ok(Box::into_pin(answer).await?.0)
 }
 
-async fn text(response: http::Response<WasiBody>) -> Result<String, Error> {
+pub async fn text(response: http::Response<WasiBody>) -> Result<String, Error> {
     let body = response.into_body().collect().await?.to_bytes();
     Ok(String::from_utf8(body.to_vec()).unwrap())
 }
