@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The languages of `plugins/tally`, the one that others are compared with first.
-pub const LANGUAGES: [&str; 5] = ["rust", "typescript", "python", "go", "c"];
+const LANGUAGES: [&str; 5] = ["rust", "typescript", "python", "go", "c"];
 /// What each consumer reads, once.
 const MESSAGES: u64 = 1_000_000;
 /// What the memory of its instances may be in the end, over that after a quarter.
