@@ -1,6 +1,7 @@
 //! Bodies on their way in and out: capped in size, and those from outside in silence.
 
 use std::{
+    error::Error as _,
     future::{Future, poll_fn},
     mem,
     pin::Pin,
@@ -175,9 +176,16 @@ pub fn name(error: &hyper::Error) -> Error {
         Error::HttpResponseIncomplete
     } else if error.is_parse_too_large() {
         Error::HttpResponseHeaderSectionSize(None)
-    } else if error.is_parse() {
+    } else if error.is_parse() || is_out_of_turn(error) {
         Error::HttpProtocolError
     } else {
         Error::ConnectionTerminated
     }
+}
+
+/// Whether something came before anything was asked. The library has no question for this: it is
+/// what remains of the failures without a cause.
+fn is_out_of_turn(error: &hyper::Error) -> bool {
+    let closed = error.is_closed() || error.is_canceled() || error.is_body_write_aborted();
+    error.source().is_none() && !closed
 }

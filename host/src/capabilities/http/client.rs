@@ -162,7 +162,8 @@ fn classify(error: &legacy::Error, tls: bool) -> Error {
     if let Some(known) = causes().find_map(known) {
         return known;
     }
-    match causes().find_map(|cause| cause.downcast_ref::<hyper::Error>()) {
+    // The reason why a connection closed is below the error of the request that it was closed to.
+    match causes().filter_map(|cause| cause.downcast_ref::<hyper::Error>()).last() {
         Some(hyper) => body::name(hyper),
         None if error.is_connect() && tls => Error::TlsProtocolError,
         None if error.is_connect() => Error::DestinationUnavailable,

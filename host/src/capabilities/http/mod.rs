@@ -140,9 +140,6 @@ impl Prepared {
 
     /// Whether a request may go out, and to where.
     fn check(&self, request: &http::Request<WasiBody>) -> Result<(), Error> {
-        if request.method() == http::Method::CONNECT {
-            return Err(Error::HttpRequestMethodInvalid);
-        }
         let target = Target::of(request.uri()).ok_or(Error::HttpRequestUriInvalid)?;
         if !self.grant.hosts.iter().any(|pattern| pattern.allows(&target)) {
             self.tell(&target, "add the host to `[needs.http] hosts` and to the plugin's grants");

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use http_body_util::{Empty, Full, StreamBody};
 use hyper::{body::Frame, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use super::*;
 use crate::world::{Fixed, Hosts};
@@ -189,6 +192,48 @@ async fn a_server_without_tls_is_a_tls_error() {
     let mut caller = instance(Settings::default(), everywhere(true)).await;
     let answer = ask(&mut caller, &format!("https://{address}/"), "").await;
     assert!(matches!(answer, Err(Error::TlsProtocolError)), "{answer:?}");
+}
+
+/// HTTP/2 without having agreed on it.
+#[tokio::test]
+async fn a_server_that_speaks_another_protocol_is_a_protocol_error() {
+    for speaks_first in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                if !speaks_first {
+                    stream.read_u8().await.unwrap();
+                }
+                stream.write_all(b"\0\0\0\x04\0\0\0\0\0").await.unwrap();
+            }
+        });
+        let mut caller = instance(Settings::default(), everywhere(true)).await;
+        for _ in 0..20 {
+            let answer = ask(&mut caller, &uri, "").await;
+            assert!(matches!(answer, Err(Error::HttpProtocolError)), "{speaks_first}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_is_asked_for_to_the_host_that_is_granted_alone() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = tokio::spawn(async move {
+        let mut stream = listener.accept().await.unwrap().0;
+        let mut head = vec![0; 1024];
+        let length = stream.read(&mut head).await.unwrap();
+        stream.write_all(b"HTTP/1.1 405 No\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        String::from_utf8(head[..length].to_vec()).unwrap()
+    });
+    let mut caller = instance(Settings::default(), everywhere(true)).await;
+    let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+    let tunnel = http::Request::connect(format!("http://{address}/elsewhere:1")).body(body);
+    let answer = caller.send_request(tunnel.unwrap(), None, Box::new(async { Ok(()) }));
+    assert_eq!(Box::into_pin(answer).await.unwrap().0.status(), 405);
+    let asked = asked.await.unwrap();
+    assert!(asked.starts_with(&format!("CONNECT {address} HTTP/1.1\r\n")), "{asked}");
 }
 
 #[tokio::test]
