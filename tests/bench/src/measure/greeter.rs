@@ -121,6 +121,6 @@ async fn until_said(house: &House, word: &str) -> Result<()> {
         if begun.elapsed() > PATIENCE {
             bail!("the version with `{word}` is not served:\n{}", house.said());
         }
-        tokio::time::sleep(std::time::Duration::from_micros(500)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
 }
