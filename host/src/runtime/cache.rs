@@ -17,16 +17,13 @@ use std::{
     collections::{BTreeSet, VecDeque},
     fs::{self, DirBuilder, Metadata},
     hash::{DefaultHasher, Hash, Hasher},
-    io::{self, Write},
+    io,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use metrics::counter;
-use tempfile::NamedTempFile;
-use tokio::sync::oneshot;
 use wasmtime::{Engine, component::Component};
 
 use super::compilers::{self, Compilers};
@@ -34,9 +31,11 @@ use crate::quantity::Bytes;
 
 mod again;
 mod functions;
+mod job;
 
 use again::Waiting;
-use functions::{Functions, Session};
+use functions::Functions;
+use job::Job;
 
 /// Where compiled components lie.
 pub struct Cache {
@@ -127,28 +126,24 @@ impl Cache {
         digest: &blake3::Hash,
         bytes: impl AsRef<[u8]> + Send + Sync + 'static,
     ) -> Result<Component, Error> {
-        let (path, fresh, engine) = (self.path(engine, digest), self.fresh.clone(), engine.clone());
-        let (size, bytes) = (bytes.as_ref().len(), Arc::new(bytes));
-        let functions = self.functions.clone().filter(|_| size >= LARGE);
-        // One that is begun again goes on with the functions that were made.
-        let session = OnceLock::new();
-        let (compilers, waiting) = (self.compilers.clone(), self.waiting.clone());
-        let waits = Mutex::new(Some(waiting.enter()));
-        let job = move |done: oneshot::Sender<_>| {
-            let session = session.get_or_init(|| begin(functions.as_ref()?, &engine));
-            let tell = |outcome| {
-                drop(waits.lock().unwrap_or_else(PoisonError::into_inner).take());
-                done.send(outcome).is_ok()
-            };
-            let bytes_of = (*bytes).as_ref();
-            let kept = compile_and_keep(&engine, bytes_of, &path, session.as_ref(), &fresh, tell);
-            if let (Some(functions), true) = (&functions, kept >= again::MANY) {
-                let (engine, bytes, functions, waiting) =
-                    (engine.clone(), bytes.clone(), functions.clone(), waiting.clone());
-                compilers.aside(move || ask_again(&engine, (*bytes).as_ref(), &functions, waiting));
-            }
-        };
-        self.compilers.run(size, job).await?
+        let size = bytes.as_ref().len();
+        let job = self.job(engine, digest, bytes);
+        self.compilers.run(size, move |done| job.run(done)).await?
+    }
+
+    fn job<B: AsRef<[u8]>>(&self, engine: &Engine, digest: &blake3::Hash, bytes: B) -> Job<B> {
+        let is_large = bytes.as_ref().len() >= LARGE;
+        Job {
+            engine: engine.clone(),
+            bytes: Arc::new(bytes),
+            path: self.path(engine, digest),
+            fresh: self.fresh.clone(),
+            functions: self.functions.clone().filter(|_| is_large),
+            session: OnceLock::new(),
+            compilers: self.compilers.clone(),
+            waits: Mutex::new(Some(self.waiting.enter())),
+            waiting: self.waiting.clone(),
+        }
     }
 
     /// Remove the AOT files of a component that is not wanted any more. Code that is in use stays
@@ -208,107 +203,6 @@ impl Fresh {
 
     fn remove(&self, path: &Path) {
         self.lock().retain(|(known, _)| known != path);
-    }
-}
-
-/// Compile, tell whoever waits, and then look after the files. Answers how many functions are kept
-/// for the next version, none if nobody waited any longer.
-fn compile_and_keep(
-    engine: &Engine,
-    bytes: &[u8],
-    path: &Path,
-    session: Option<&Arc<Session>>,
-    fresh: &Fresh,
-    tell: impl FnOnce(Result<Component, Error>) -> bool,
-) -> usize {
-    let (component, file) = match compile(engine, bytes, path, session) {
-        Ok(compiled) => compiled,
-        Err(error) => {
-            tell(Err(error));
-            return 0;
-        }
-    };
-    fresh.insert(path.to_owned(), component.clone());
-    let was_awaited = tell(Ok(component));
-    name(file, path, fresh);
-    let kept = session.map_or(Ok(0), |session| session.keep()).unwrap_or_else(|error| {
-        tracing::warn!(%error, "compiled functions are not kept for the next version");
-        0
-    });
-    if was_awaited { kept } else { 0 }
-}
-
-/// Make what the first change of a new interpreter would have to compile.
-fn ask_again(engine: &Engine, bytes: &[u8], functions: &Arc<Functions>, waiting: Waiting) {
-    match again::ask(engine, bytes, functions, waiting) {
-        Ok(counts) => tracing::debug!(?counts, "functions asked for again"),
-        Err(error) => tracing::debug!(%error, "functions are not asked for again"),
-    }
-}
-
-/// Begin to take and to keep functions, where that can be done.
-fn begin(functions: &Arc<Functions>, engine: &Engine) -> Option<Arc<Session>> {
-    let session = functions.session(hash(engine));
-    let told = |error| tracing::warn!(%error, "compiled without the functions of earlier versions");
-    session.map_err(told).ok()
-}
-
-/// Compile into a file without its name, and map that.
-fn compile(
-    engine: &Engine,
-    bytes: &[u8],
-    path: &Path,
-    session: Option<&Arc<Session>>,
-) -> Result<(Component, NamedTempFile), Error> {
-    let began = Instant::now();
-    let native =
-        precompile(engine, bytes, session).map_err(|error| Error::Compile(format!("{error:#}")))?;
-    let compiled = began.elapsed();
-    let write = || {
-        let dir = path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().prefix(UNNAMED).tempfile_in(dir)?;
-        file.write_all(&native)?;
-        Ok(file)
-    };
-    let file = write().map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    let written = began.elapsed();
-    let component = map(engine, file.path()).map_err(|error| {
-        Error::Compile(format!("its AOT file cannot be loaded again: {error:#}"))
-    })?;
-    tracing::debug!(
-        bytes = bytes.len(),
-        native = native.len(),
-        ?compiled,
-        written = ?written - compiled,
-        mapped = ?began.elapsed() - written,
-        "compiled"
-    );
-    Ok((component, file))
-}
-
-/// Make native code, with what functions there are.
-fn precompile(
-    engine: &Engine,
-    bytes: &[u8],
-    session: Option<&Arc<Session>>,
-) -> wasmtime::Result<Vec<u8>> {
-    let Some(session) = session else { return engine.precompile_component(bytes) };
-    let native = session.compiler(engine)?.precompile_component(bytes)?;
-    let (reused, compiled) = session.take_counts();
-    counter!("trellis_functions_reused_total").increment(reused);
-    counter!("trellis_functions_compiled_total").increment(compiled);
-    tracing::debug!(reused, compiled, "functions");
-    Ok(native)
-}
-
-/// Give an AOT file its name once all of it is on the disk: whoever finds it finds it whole.
-fn name(file: NamedTempFile, path: &Path, fresh: &Fresh) {
-    let named = file.as_file().sync_data().and_then(|()| Ok(file.persist(path).map(drop)?));
-    match named {
-        Ok(()) => fresh.remove(path),
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "compiled code is kept in memory alone");
-        }
     }
 }
 

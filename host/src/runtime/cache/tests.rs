@@ -2,6 +2,8 @@
 
 use std::{fmt::Write as _, os::unix::fs::PermissionsExt};
 
+use tokio::sync::oneshot;
+
 use super::*;
 
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -208,10 +210,11 @@ fn functions(count: usize) -> Vec<u8> {
 fn kept(component: &[u8], limit: Bytes, is_awaited: bool) -> usize {
     let dir = tempfile::tempdir().unwrap();
     let cache = open(dir.path()).unwrap().with_functions(limit);
-    let (engine, path) = (Engine::default(), dir.path().join("a.cwasm"));
-    let session = begin(cache.functions.as_ref().unwrap(), &engine);
-    let tell = |outcome: Result<_, _>| outcome.is_ok() && is_awaited;
-    compile_and_keep(&engine, component, &path, session.as_ref(), &cache.fresh, tell)
+    let mut job = cache.job(&Engine::default(), &blake3::hash(component), component.to_vec());
+    job.functions = cache.functions.clone();
+    let (done, waits) = oneshot::channel();
+    let _waits = is_awaited.then_some(waits);
+    job.compile_and_keep(done)
 }
 
 #[test]
