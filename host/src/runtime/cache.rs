@@ -266,7 +266,7 @@ fn map(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
     #[allow(
         unsafe_code,
         reason = "the file is native code; the directory is ours alone, as `check_owner` saw, and \
-                  files in it are whole: `compile` has just written it, or `name` named it"
+                  files in it are whole: `job::compile` has just written it, or `job::name` named it"
     )]
     unsafe {
         Component::deserialize_file(engine, path)

@@ -78,6 +78,11 @@ impl<B: Body<Data = Bytes> + Unpin> Capped<B> {
         self.begun = first.map_or(Begun::End, Begun::Frame);
         Ok(matches!(self.begun, Begun::Frame(_)))
     }
+
+    /// Take it for ended, whatever may come.
+    pub fn end(&mut self) {
+        self.begun = Begun::End;
+    }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Capped<B> {
@@ -186,6 +191,6 @@ pub fn name(error: &hyper::Error) -> Error {
 /// Whether something came before anything was asked. The library has no question for this: it is
 /// what remains of the failures without a cause.
 fn is_out_of_turn(error: &hyper::Error) -> bool {
-    let closed = error.is_closed() || error.is_canceled() || error.is_body_write_aborted();
-    error.source().is_none() && !closed
+    let ours = error.is_user() || error.is_closed() || error.is_canceled();
+    error.source().is_none() && !ours
 }

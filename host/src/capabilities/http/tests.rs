@@ -227,11 +227,19 @@ async fn a_tunnel_is_asked_for_to_the_host_that_is_granted_alone() {
         stream.write_all(b"HTTP/1.1 405 No\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         String::from_utf8(head[..length].to_vec()).unwrap()
     });
-    let mut caller = instance(Settings::default(), everywhere(true)).await;
-    let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
-    let tunnel = http::Request::connect(format!("http://{address}/elsewhere:1")).body(body);
-    let answer = caller.send_request(tunnel.unwrap(), None, Box::new(async { Ok(()) }));
-    assert_eq!(Box::into_pin(answer).await.unwrap().0.status(), 405);
+    let grant = Grant { hosts: vec![address.to_string().parse().unwrap()], private: true };
+    let mut caller = instance(Settings::default(), grant).await;
+    let mut tunnel = async |uri: String, body: &'static str| {
+        let body = Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed_unsync();
+        let request = http::Request::connect(uri).body(body).unwrap();
+        let answer = caller.send_request(request, None, Box::new(async { Ok(()) }));
+        Box::into_pin(answer).await.map(|(response, _)| response.status())
+    };
+    let elsewhere = tunnel("http://home.test/".into(), "").await;
+    assert!(matches!(elsewhere, Err(Error::HttpRequestDenied)), "{elsewhere:?}");
+    let body = tunnel(format!("http://{address}/"), "GET / HTTP/1.1\r\n\r\n").await;
+    assert!(matches!(body, Err(Error::HttpRequestMethodInvalid)), "{body:?}");
+    assert_eq!(tunnel(format!("http://{address}/elsewhere:1"), "").await.unwrap(), 405);
     let asked = asked.await.unwrap();
     assert!(asked.starts_with(&format!("CONNECT {address} HTTP/1.1\r\n")), "{asked}");
 }

@@ -20,6 +20,9 @@ use super::{
     hash, map,
 };
 
+/// How whoever waits is told.
+type Done = oneshot::Sender<Result<Component, Error>>;
+
 /// What it takes to compile a component, also when that is begun anew.
 pub(super) struct Job<B> {
     pub engine: Engine,
@@ -39,7 +42,7 @@ pub(super) struct Job<B> {
 
 impl<B: AsRef<[u8]> + Send + Sync + 'static> Job<B> {
     /// Compile, and look after what comes behind it.
-    pub fn run(&self, done: oneshot::Sender<Result<Component, Error>>) {
+    pub fn run(&self, done: Done) {
         if self.compile_and_keep(done) >= again::MANY {
             self.ask_again();
         }
@@ -47,8 +50,8 @@ impl<B: AsRef<[u8]> + Send + Sync + 'static> Job<B> {
 
     /// Compile, tell whoever waits, and then look after the files. Answers how many functions are
     /// kept for the next version, none if nobody waited any longer.
-    pub fn compile_and_keep(&self, done: oneshot::Sender<Result<Component, Error>>) -> usize {
-        let session = self.session().as_ref();
+    pub fn compile_and_keep(&self, done: Done) -> usize {
+        let session = self.begin();
         let bytes = (*self.bytes).as_ref();
         let (component, file) = match compile(&self.engine, bytes, &self.path, session) {
             Ok(compiled) => compiled,
@@ -67,22 +70,19 @@ impl<B: AsRef<[u8]> + Send + Sync + 'static> Job<B> {
         if was_awaited { kept } else { 0 }
     }
 
-    /// Where functions are taken from and kept, if that can be done.
-    fn session(&self) -> &Option<Arc<Session>> {
-        self.session.get_or_init(|| {
+    /// Begin to take and to keep functions, if that can be done.
+    fn begin(&self) -> Option<&Arc<Session>> {
+        let session = self.session.get_or_init(|| {
             let session = self.functions.as_ref()?.session(hash(&self.engine));
             let told =
                 |error| tracing::warn!(%error, "compiled without the functions of earlier versions");
             session.map_err(told).ok()
-        })
+        });
+        session.as_ref()
     }
 
     /// Whether anybody waited.
-    fn tell(
-        &self,
-        done: oneshot::Sender<Result<Component, Error>>,
-        outcome: Result<Component, Error>,
-    ) -> bool {
+    fn tell(&self, done: Done, outcome: Result<Component, Error>) -> bool {
         drop(self.waits.lock().unwrap_or_else(PoisonError::into_inner).take());
         done.send(outcome).is_ok()
     }
