@@ -80,7 +80,9 @@ impl Clients {
             .set("transactional.id", id)
             .set("transaction.timeout.ms", millis(self.settings.transaction_timeout))
             // All records of a transaction are there before the first could leave.
-            .set("linger.ms", "0");
+            .set("linger.ms", "0")
+            // That all were written shows when the transaction is committed.
+            .set("delivery.report.only.error", "true");
         config
     }
 

@@ -13,10 +13,7 @@
 //! Everything here waits for the cluster, on a thread that may.
 
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -38,7 +35,9 @@ use super::{
     packing, producer,
 };
 
-/// How long reports of deliveries are waited for at a time.
+/// How long a commit may take before it is heard whether a record was refused.
+const COMMIT_STEP: Duration = Duration::from_millis(100);
+/// How long it is listened to what became of records.
 const REPORTS: Duration = Duration::from_millis(1);
 /// How long an abort may take before the client is replaced instead.
 const ABORT: Duration = Duration::from_secs(5);
@@ -154,7 +153,6 @@ impl Session {
             None => {
                 let context = Reports {
                     ears: Ears::new("transactions", &clients.health),
-                    left: AtomicUsize::new(0),
                     failed: Mutex::default(),
                 };
                 let config = clients.transactional(&self.id, self.single);
@@ -208,8 +206,7 @@ fn write(
     deadline: Instant,
 ) -> KafkaResult<()> {
     producer.begin_transaction()?;
-    let reports = producer.context();
-    reports.begin();
+    producer.context().take_failure();
     for output in outputs {
         let tail = Tail(&output.tail);
         let message: BaseRecord<'_, [u8], [u8]> = BaseRecord {
@@ -221,38 +218,31 @@ fn write(
             headers: packing::headers(tail),
             delivery_opaque: (),
         };
-        reports.left.fetch_add(1, Ordering::Relaxed);
-        if let Err((error, _)) = producer.send(message) {
-            reports.left.fetch_sub(1, Ordering::Relaxed);
-            return Err(error);
-        }
+        producer.send(message).map_err(|(error, _)| error)?;
     }
-    producer.send_offsets_to_transaction(offsets, group, left(deadline))?;
-    await_reports(producer, deadline);
-    match reports.take_failure() {
-        Some(error) if was_thrown_away(&error) => {
-            // Because of something else that went wrong, which the commit tells.
-            producer.commit_transaction(left(deadline))?;
-            Err(error)
-        }
-        Some(error) => Err(error),
-        None if reports.left.load(Ordering::Relaxed) > 0 => {
-            Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut))
-        }
-        None => Ok(()),
-    }
+    producer.send_offsets_to_transaction(offsets, group, left(deadline))
 }
 
+/// Wait until all records are written, and commit. Only of those that are not written there is a
+/// report, and the commit does not end before it was heard.
 fn commit(producer: &BaseProducer<Reports>, deadline: Instant) -> std::result::Result<(), Step> {
     loop {
-        match producer.commit_transaction(left(deadline)) {
-            Ok(()) => return Ok(()),
-            // The same call again asks how it went.
-            Err(KafkaError::Transaction(error))
+        let Err(error) = producer.commit_transaction(COMMIT_STEP) else {
+            // What the client has to log.
+            producer.poll(Duration::ZERO);
+            return Ok(());
+        };
+        producer.poll(REPORTS);
+        match &error {
+            // The same call again goes on with it.
+            KafkaError::Transaction(error)
                 if error.is_retriable()
                     && !error.txn_requires_abort()
                     && Instant::now() < deadline => {}
-            Err(error) => return Err(Step::Commit(error)),
+            _ => {
+                let refused = producer.context().take_failure();
+                return Err(refused.map_or(Step::Commit(error), Step::Write));
+            }
         }
     }
 }
@@ -271,13 +261,6 @@ fn abort(producer: &BaseProducer<Reports>) -> bool {
             }
             Err(_) => return false,
         }
-    }
-}
-
-/// Hear what became of the records that were sent.
-fn await_reports(producer: &BaseProducer<Reports>, deadline: Instant) {
-    while producer.context().left.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
-        producer.poll(REPORTS);
     }
 }
 
@@ -308,19 +291,13 @@ fn is_generation(error: &KafkaError) -> bool {
     )
 }
 
-/// Hears what becomes of the records of a transaction.
+/// Hears why a record of a transaction was not written.
 struct Reports {
     ears: Ears,
-    left: AtomicUsize,
     failed: Mutex<Option<KafkaError>>,
 }
 
 impl Reports {
-    fn begin(&self) {
-        self.left.store(0, Ordering::Relaxed);
-        self.take_failure();
-    }
-
     fn take_failure(&self) -> Option<KafkaError> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -344,10 +321,12 @@ impl ProducerContext for Reports {
     type DeliveryOpaque = ();
 
     fn delivery(&self, delivered: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = delivered {
+        // One that was thrown away was so because of something else that went wrong.
+        if let Err((error, _)) = delivered
+            && !was_thrown_away(error)
+        {
             let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
             failed.get_or_insert_with(|| error.clone());
         }
-        self.left.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -56,6 +56,7 @@ contract::promises!(Host::start());
 
 mod access;
 mod outage;
+mod refusal;
 mod topics;
 mod zombie;
 

@@ -29,8 +29,11 @@ pub fn run(broker: &str) -> Result<f64> {
 fn partition(broker: &str, reader: &Reader) -> Result<()> {
     let id = format!("native-relay-{}", reader.partition);
     let mut config = producer(broker);
-    let producer: BaseProducer =
-        config.set("transactional.id", id).set("linger.ms", "0").create()?;
+    let producer: BaseProducer = config
+        .set("transactional.id", id)
+        .set("linger.ms", "0")
+        .set("delivery.report.only.error", "true")
+        .create()?;
     producer.init_transactions(PATIENCE)?;
     let mut done = 0;
     while done < reader.end {
@@ -58,9 +61,6 @@ fn transaction(producer: &BaseProducer, reader: &Reader, from: u64) -> Result<u6
     let mut offsets = TopicPartitionList::new();
     offsets.add_partition_offset(FROM, reader.partition, Offset::Offset(next.cast_signed()))?;
     producer.send_offsets_to_transaction(&offsets, &reader.group, PATIENCE)?;
-    while producer.in_flight_count() > 0 {
-        producer.poll(Duration::from_millis(1));
-    }
     producer.commit_transaction(PATIENCE)?;
     Ok(next)
 }
