@@ -127,7 +127,7 @@ pub struct Stream<C: ConsumerContext> {
     /// Where to move before the next read.
     seeking: Option<u64>,
     moved: Instant,
-    /// Bytes of the last batch.
+    /// Bytes of the larger ones of the last batches.
     usual: usize,
 }
 
@@ -229,8 +229,12 @@ impl<C: ConsumerContext + 'static> Stream<C> {
         let (most, bytes) = (limit.records.max(1), limit.bytes as usize);
         let mut packed = Batch::head(topic, *partition, 0);
         let records_at = packed.len();
+        // Somewhat more than the last batches had: what is fast or slow now mostly stays so, and one
+        // that outgrows its room is copied.
+        let room = (self.usual + self.usual / 8).min(bytes);
         let (mut next, mut count, mut ended) = (self.position, 0, false);
         if let Some(held) = self.held.take() {
+            packed.reserve(room.max(held.packed.len()));
             packed.extend_from_slice(&held.packed);
             (next, count) = (held.next, 1);
         }
@@ -254,9 +258,7 @@ impl<C: ConsumerContext + 'static> Stream<C> {
             }
             let at = packed.len();
             if at == records_at {
-                // Somewhat more than the last batch had: what is fast or slow now mostly stays so,
-                // and one that outgrows its room is copied.
-                packed.reserve((self.usual + self.usual / 8).min(bytes));
+                packed.reserve(room);
             }
             packing::put_message(&mut packed, &message);
             if count == most || (count > 0 && packed.len() - records_at > bytes) {
@@ -269,7 +271,7 @@ impl<C: ConsumerContext + 'static> Stream<C> {
             return Err(unreadable(&self.tap.place, &error));
         }
         if count > 0 {
-            self.usual = packed.len() - records_at;
+            self.usual = (packed.len() - records_at).max(self.usual - self.usual / 8);
         }
         let mut batch = Batch::sealed(packed, records_at, count, next);
         let waiting = u64::from(self.held.is_some());
