@@ -265,6 +265,12 @@ pub trait Reader: Send {
         offset: u64,
     ) -> BoxFuture<'static, Result<()>>;
 
+    /// How long after one commit has begun the next should begin, where it can wait: zero, but for a
+    /// log to which each costs much.
+    fn commit_distance(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// What the group has committed here, `None` before its first commit; what an earlier commit
     /// left in doubt is settled first. Not to be asked while a commit is on its way.
     fn committed(&mut self) -> BoxFuture<'static, Result<Option<u64>>>;

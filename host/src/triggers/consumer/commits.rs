@@ -5,7 +5,8 @@
 //!  ━━━━━━━━━━━━━━━━━━━━━━━●━━━━━━━━━━━━━━━━●━━━━━━━━━━━━━━━━━━━━●──────────────────────
 //! ```
 //! So a partition does not stand still while the log syncs, however fast its batches are, and
-//! yet nothing is committed that is not done. The room behind is bounded.
+//! yet nothing is committed that is not done. The room behind is bounded. Where a commit costs the
+//! log much, they keep a distance, as long as there is room: many batches share one then.
 
 use std::mem;
 
@@ -38,6 +39,8 @@ pub struct Commits {
     waiting: Waiting,
     /// No commit before this moment: the last one failed.
     not_before: Option<Instant>,
+    /// None before this one either, but when there is no room: the last has just begun.
+    distant: Option<Instant>,
     backoff: Backoff,
 }
 
@@ -84,15 +87,25 @@ impl Commits {
         if self.on_its_way.is_some() || self.not_before.is_some() {
             return;
         }
+        if self.distant.is_some_and(|moment| Instant::now() < moment) && !self.is_full() {
+            return;
+        }
         let Waiting { next: Some(next), outputs, .. } = mem::take(&mut self.waiting) else {
             return;
         };
         let with_outputs = !outputs.is_empty();
+        let distance = reader.commit_distance();
+        self.distant = (!distance.is_zero()).then(|| Instant::now() + distance);
         let commit = match with_outputs {
             true => reader.commit_with(outputs, next),
             false => reader.commit(next),
         };
         self.on_its_way = Some(OnItsWay { task: tokio::spawn(commit), next, with_outputs });
+    }
+
+    /// Let the next commit begin as soon as it can: nothing more comes that could share it.
+    pub fn hurry(&mut self) {
+        self.distant = None;
     }
 
     /// Wait until something can be launched again, for ever if nothing is on its way. Cancel
@@ -104,7 +117,13 @@ impl Commits {
             return Ok(());
         }
         let Some(commit) = &mut self.on_its_way else {
-            return std::future::pending().await;
+            return match (self.distant, self.waiting.next) {
+                (Some(moment), Some(_)) => {
+                    sleep_until(moment).await;
+                    Ok(())
+                }
+                _ => std::future::pending().await,
+            };
         };
         let outcome = (&mut commit.task).await;
         let (next, with_outputs) = (commit.next, commit.with_outputs);

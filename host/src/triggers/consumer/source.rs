@@ -108,6 +108,7 @@ impl Source {
 
     /// Wait until everything that is done is durable. Cancel safe.
     pub async fn settle(&mut self) -> std::result::Result<(), Broken> {
+        self.commits.hurry();
         while !self.commits.is_idle() {
             self.sound()?;
             self.launch();

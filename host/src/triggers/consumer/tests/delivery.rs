@@ -134,6 +134,24 @@ async fn a_partition_that_stops_lets_its_call_end_and_commits_it() {
 }
 
 #[tokio::test]
+async fn commits_keep_their_distance_as_long_as_there_is_room_and_at_the_end_none() {
+    for (count, most) in [(10, 2), (40, 4)] {
+        let log = Memory::new(messages(count));
+        log.state().distance = Duration::from_secs(3600);
+        let plugin = Plugin::new(&log, with(count, &[]), table(Delivery::ExactlyOnceTopics, 1));
+        let (stop, task) = start(&log, &plugin);
+        while plugin.seen.lock().unwrap().handled.len() < count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        stop.cancel();
+        assert_eq!(task.await.unwrap(), End::Stopped);
+        let state = log.state();
+        assert_eq!(state.committed, Some(count as u64));
+        assert!((2..=most).contains(&state.commits), "{} commits of {count}", state.commits);
+    }
+}
+
+#[tokio::test]
 async fn a_partition_that_backs_off_stops_at_once() {
     let log = Memory::new(messages(1));
     let mut slow = (*table(Delivery::AtLeastOnce, 1)).clone();

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use futures_util::future::{BoxFuture, FutureExt};
@@ -40,6 +41,8 @@ pub struct State {
     pub finished: Vec<bool>,
     /// Commits that ran ahead.
     pub ahead: Vec<u64>,
+    /// How far apart commits should be.
+    pub distance: Duration,
 }
 
 #[derive(Clone, Default)]
@@ -282,6 +285,10 @@ impl Reader for MemoryReader {
     ) -> BoxFuture<'static, Result<()>> {
         let (log, epoch) = (self.log.clone(), self.epoch);
         async move { log.commit(epoch, outputs, offset).await }.boxed()
+    }
+
+    fn commit_distance(&self) -> Duration {
+        self.log.state().distance
     }
 
     fn committed(&mut self) -> BoxFuture<'static, Result<Option<u64>>> {
