@@ -141,6 +141,7 @@ impl<'a> Fields<'a> {
         }
     }
 
+    #[inline(always)]
     fn read_place(&mut self, scanner: &mut Scanner<'a>) -> Result<(), NoEvent> {
         if scanner.peek() != Some(b'{') {
             return scanner.skip();
@@ -155,6 +156,7 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
+    #[inline(always)]
     fn read_params(&mut self, scanner: &mut Scanner<'a>) -> Result<(), NoEvent> {
         if scanner.peek() != Some(b'{') {
             return scanner.skip();
@@ -202,14 +204,7 @@ impl<'a> Scanner<'a> {
     #[inline(always)]
     fn space(&mut self) {
         if self.peek().is_some_and(|byte| byte <= b' ') {
-            self.space_for_sure();
-        }
-    }
-
-    #[cold]
-    fn space_for_sure(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
-            self.at += 1;
+            self.at = behind_space(self.bytes, self.at);
         }
     }
 
@@ -235,17 +230,13 @@ impl<'a> Scanner<'a> {
     fn next_key(&mut self) -> Result<Option<Name>, NoEvent> {
         let is_first = self.bytes.get(self.at.wrapping_sub(1)) == Some(&b'{');
         self.space();
-        match self.peek() {
-            Some(b'}') => {
-                self.at += 1;
-                return Ok(None);
-            }
-            Some(b',') if !is_first => {
-                self.at += 1;
-                self.space();
-            }
-            Some(b'"') if is_first => {}
-            _ => return Err(NoEvent),
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(None);
+        }
+        if !is_first {
+            self.expect(b',')?;
+            self.space();
         }
         let from = self.at + 1;
         self.string()?;
@@ -257,12 +248,14 @@ impl<'a> Scanner<'a> {
     }
 
     /// Pass everything, if it ends as an object does.
+    #[inline]
     fn skip_rest(&mut self) {
         if self.bytes.trim_ascii_end().ends_with(b"}") {
             self.at = self.bytes.len();
         }
     }
 
+    #[inline]
     fn is_at_end(&mut self) -> bool {
         self.space();
         self.at == self.bytes.len()
@@ -294,20 +287,10 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         self.at = quote_or_backslash(self.bytes, start).ok_or(NoEvent)?;
         if self.peek() == Some(b'\\') {
-            self.pass_escapes()?;
+            self.at = behind_escapes(self.bytes, self.at).ok_or(NoEvent)?;
         }
         self.at += 1;
         Ok(&self.bytes[start..self.at - 1])
-    }
-
-    /// Go on to the quote that ends a string, from its first backslash.
-    #[cold]
-    fn pass_escapes(&mut self) -> Result<(), NoEvent> {
-        while self.peek() == Some(b'\\') {
-            // The escaped byte is passed with its backslash, whatever it is.
-            self.at = quote_or_backslash(self.bytes, self.at + 2).ok_or(NoEvent)?;
-        }
-        Ok(())
     }
 
     /// Pass any value.
@@ -315,31 +298,11 @@ impl<'a> Scanner<'a> {
     fn skip(&mut self) -> Result<(), NoEvent> {
         match self.peek().ok_or(NoEvent)? {
             b'"' => self.string().map(|_| ()),
-            b'{' | b'[' => self.skip_nested(),
+            b'{' | b'[' => {
+                self.at = behind_nested(self.bytes, self.at)?;
+                Ok(())
+            }
             _ => self.skip_plain(),
-        }
-    }
-
-    /// Pass an object or a list by counting its brackets.
-    fn skip_nested(&mut self) -> Result<(), NoEvent> {
-        let mut depth = 0;
-        loop {
-            match self.peek().ok_or(NoEvent)? {
-                b'"' => {
-                    self.string()?;
-                    continue;
-                }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
-            }
-            self.at += 1;
-            if depth == 0 {
-                return Ok(());
-            }
-            if depth > MAX_DEPTH {
-                return Err(NoEvent);
-            }
         }
     }
 
@@ -349,6 +312,53 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         self.at = end_of_plain(self.bytes, start);
         if self.at == start { Err(NoEvent) } else { Ok(()) }
+    }
+}
+
+// What is rare is told the place and answers another: a scanner that is lent to a call stays in
+// memory, and each step of it waits for the one before to arrive there.
+
+/// Where white space ends.
+#[cold]
+fn behind_space(bytes: &[u8], mut at: usize) -> usize {
+    while matches!(bytes.get(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+        at += 1;
+    }
+    at
+}
+
+/// The quote that ends a string, from its first backslash on.
+#[cold]
+fn behind_escapes(bytes: &[u8], mut at: usize) -> Option<usize> {
+    while bytes.get(at) == Some(&b'\\') {
+        // The escaped byte is passed with its backslash, whatever it is.
+        at = quote_or_backslash(bytes, at + 2)?;
+    }
+    Some(at)
+}
+
+/// Where an object or a list ends, found by counting brackets.
+#[inline(never)]
+fn behind_nested(bytes: &[u8], at: usize) -> Result<usize, NoEvent> {
+    let mut scanner = Scanner { bytes, at };
+    let mut depth = 0;
+    loop {
+        match scanner.peek().ok_or(NoEvent)? {
+            b'"' => {
+                scanner.string()?;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        scanner.at += 1;
+        if depth == 0 {
+            return Ok(scanner.at);
+        }
+        if depth > MAX_DEPTH {
+            return Err(NoEvent);
+        }
     }
 }
 
