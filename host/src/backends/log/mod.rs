@@ -265,8 +265,7 @@ pub trait Reader: Send {
         offset: u64,
     ) -> BoxFuture<'static, Result<()>>;
 
-    /// How long after one commit has begun the next should begin, where it can wait: zero, but for a
-    /// log to which each costs much.
+    /// How far apart commits should begin, where they can wait. Zero where one is cheap.
     fn commit_distance(&self) -> Duration {
         Duration::ZERO
     }

@@ -39,8 +39,8 @@ pub struct Commits {
     waiting: Waiting,
     /// No commit before this moment: the last one failed.
     not_before: Option<Instant>,
-    /// None before this one either, but when there is no room: the last has just begun.
-    distant: Option<Instant>,
+    /// None before this one either, unless there is no room: the last has just begun.
+    apart_until: Option<Instant>,
     backoff: Backoff,
 }
 
@@ -87,7 +87,7 @@ impl Commits {
         if self.on_its_way.is_some() || self.not_before.is_some() {
             return;
         }
-        if self.distant.is_some_and(|moment| Instant::now() < moment) && !self.is_full() {
+        if self.apart_until.is_some_and(|moment| Instant::now() < moment) && !self.is_full() {
             return;
         }
         let Waiting { next: Some(next), outputs, .. } = mem::take(&mut self.waiting) else {
@@ -95,7 +95,7 @@ impl Commits {
         };
         let with_outputs = !outputs.is_empty();
         let distance = reader.commit_distance();
-        self.distant = (!distance.is_zero()).then(|| Instant::now() + distance);
+        self.apart_until = (!distance.is_zero()).then(|| Instant::now() + distance);
         let commit = match with_outputs {
             true => reader.commit_with(outputs, next),
             false => reader.commit(next),
@@ -105,10 +105,10 @@ impl Commits {
 
     /// Let the next commit begin as soon as it can: nothing more comes that could share it.
     pub fn hurry(&mut self) {
-        self.distant = None;
+        self.apart_until = None;
     }
 
-    /// Wait until something can be launched again, for ever if nothing is on its way. Cancel
+    /// Wait until something can be launched again, for ever if there is nothing to launch. Cancel
     /// safe.
     pub async fn landed(&mut self) -> std::result::Result<(), Broken> {
         if let Some(moment) = self.not_before {
@@ -117,7 +117,7 @@ impl Commits {
             return Ok(());
         }
         let Some(commit) = &mut self.on_its_way else {
-            return match (self.distant, self.waiting.next) {
+            return match (self.apart_until, self.waiting.next) {
                 (Some(moment), Some(_)) => {
                     sleep_until(moment).await;
                     Ok(())

@@ -99,6 +99,7 @@ impl Source {
 
     /// Wait until there is room for more that is done but not durable. Cancel safe.
     pub async fn room(&mut self, limits: &BatchLimits) -> std::result::Result<(), Broken> {
+        self.launch();
         while self.commits.is_full() {
             self.sound()?;
             self.step(limits).await;
@@ -108,9 +109,9 @@ impl Source {
 
     /// Wait until everything that is done is durable. Cancel safe.
     pub async fn settle(&mut self) -> std::result::Result<(), Broken> {
-        self.commits.hurry();
         while !self.commits.is_idle() {
             self.sound()?;
+            self.commits.hurry();
             self.launch();
             self.landed().await;
         }
@@ -154,7 +155,7 @@ impl Source {
         let limit = limit(limits, READ_WAIT);
         tokio::select! {
             biased;
-            landed = self.commits.landed() => self.broken = landed.err(),
+            landed = self.commits.landed() => self.note(landed),
             () = sleep_until(resting.unwrap_or_else(Instant::now)), if reading && resting.is_some() => {
                 self.not_before = None;
             }
@@ -170,7 +171,13 @@ impl Source {
     }
 
     async fn landed(&mut self) {
-        self.broken = self.commits.landed().await.err();
+        let landed = self.commits.landed().await;
+        self.note(landed);
+    }
+
+    /// What is broken stays so until it has [recovered](Self::recover), whatever lands later.
+    fn note(&mut self, landed: std::result::Result<(), Broken>) {
+        self.broken = self.broken.or(landed.err());
     }
 
     fn take(&mut self, read: Result<Batch>) {
@@ -197,6 +204,7 @@ impl Source {
     /// Add what has come meanwhile to the batch that was read ahead; while it is not full, wait
     /// for more as long as the manifest allows.
     async fn gather(&mut self, limits: &BatchLimits) -> std::result::Result<(), Broken> {
+        self.sound()?;
         loop {
             let Some(Ahead { batch, since }) = &mut self.ahead else { return Ok(()) };
             let whole = limit(limits, Duration::ZERO);
@@ -229,7 +237,7 @@ impl Source {
                 biased;
                 () = sleep_until(end.min(now + GATHER)) => {}
                 landed = self.commits.landed() => {
-                    self.broken = landed.err();
+                    self.note(landed);
                     self.sound()?;
                 }
             }

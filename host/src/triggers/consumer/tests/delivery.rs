@@ -152,6 +152,27 @@ async fn commits_keep_their_distance_as_long_as_there_is_room_and_at_the_end_non
 }
 
 #[tokio::test]
+async fn a_commit_in_doubt_is_asked_for_also_where_the_next_batch_gathers() {
+    let log = Memory::new(messages(5));
+    log.state().troubles.insert(1, Trouble::Lost);
+    let mut gathering = (*table(Delivery::ExactlyOnceTopics, 2)).clone();
+    gathering.consume.batch.max_wait.0 = 100;
+    let mut plugin = Plugin::new(&log, with(5, &[]), Arc::new(gathering));
+    plugin.gate = Arc::new(Semaphore::new(1));
+    let (stop, task) = start(&log, &plugin);
+    // The first batch is lost while the second is handled, and the third is not full.
+    while log.state().commits == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    plugin.gate.add_permits(100);
+    log.reaches(5).await;
+    stop.cancel();
+    assert_eq!(task.await.unwrap(), End::Stopped);
+    assert_eq!(log.values("out"), ["0", "1", "2", "3", "4"]);
+}
+
+#[tokio::test]
 async fn a_partition_that_backs_off_stops_at_once() {
     let log = Memory::new(messages(1));
     let mut slow = (*table(Delivery::AtLeastOnce, 1)).clone();
