@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How far apart commits are: an offset is a record of the cluster's, too, and a transaction has to be
 /// told to two coordinators and marked in every partition that it wrote to. What was done since the
 /// last comes again where a host is killed.
-const COMMITS: Duration = Duration::from_millis(100);
+const COMMIT_DISTANCE: Duration = Duration::from_millis(100);
 
 /// What a member is to be told. There are few: librdkafka waits for an answer to each.
 #[derive(Default)]
@@ -184,7 +184,7 @@ impl Reader for KafkaReader {
     }
 
     fn commit_distance(&self) -> Duration {
-        COMMITS
+        COMMIT_DISTANCE
     }
 
     fn committed(&mut self) -> BoxFuture<'static, Result<Option<u64>>> {

@@ -14,6 +14,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -35,10 +36,8 @@ use super::{
     packing, producer,
 };
 
-/// How long a commit may take before it is heard whether a record was refused.
-const COMMIT_STEP: Duration = Duration::from_millis(100);
-/// How long it is listened to what became of records.
-const REPORTS: Duration = Duration::from_millis(1);
+/// Between two looks at how many records are still on their way.
+const LOOK: Duration = Duration::from_millis(1);
 /// How long an abort may take before the client is replaced instead.
 const ABORT: Duration = Duration::from_secs(5);
 /// How long one step of it may take before reports are looked for again.
@@ -128,6 +127,8 @@ impl Session {
                 (error, abortable && abort(producer))
             }
         };
+        // Of a refused record it may have been heard only meanwhile.
+        let error = producer.context().take_failure().unwrap_or(error);
         if !aborted {
             // Whatever the cluster made of it: a new client with the same id ends it, and knows.
             self.doubtful = true;
@@ -220,29 +221,38 @@ fn write(
         };
         producer.send(message).map_err(|(error, _)| error)?;
     }
-    producer.send_offsets_to_transaction(offsets, group, left(deadline))
+    producer.send_offsets_to_transaction(offsets, group, left(deadline))?;
+    await_records(producer, deadline)
 }
 
-/// Wait until all records are written, and commit. Only of those that are not written there is a
-/// report, and the commit does not end before it was heard.
+/// Wait until all records are written. librdkafka tells only of those that are not, and its own wait
+/// either keeps a processor busy or lasts for a tenth of a second.
+fn await_records(producer: &BaseProducer<Reports>, deadline: Instant) -> KafkaResult<()> {
+    while producer.in_flight_count() > 0 {
+        if Instant::now() >= deadline {
+            return Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut));
+        }
+        listen(producer);
+    }
+    producer.context().take_failure().map_or(Ok(()), Err)
+}
+
+/// Hear what there is to hear, and give what is under way a moment.
+fn listen(producer: &BaseProducer<Reports>) {
+    producer.poll(Duration::ZERO);
+    thread::sleep(LOOK);
+}
+
 fn commit(producer: &BaseProducer<Reports>, deadline: Instant) -> std::result::Result<(), Step> {
     loop {
-        let Err(error) = producer.commit_transaction(COMMIT_STEP) else {
-            // What the client has to log.
-            producer.poll(Duration::ZERO);
-            return Ok(());
-        };
-        producer.poll(REPORTS);
-        match &error {
-            // The same call again goes on with it.
-            KafkaError::Transaction(error)
+        match producer.commit_transaction(left(deadline)) {
+            Ok(()) => return Ok(()),
+            // The same call again asks how it went.
+            Err(KafkaError::Transaction(error))
                 if error.is_retriable()
                     && !error.txn_requires_abort()
                     && Instant::now() < deadline => {}
-            _ => {
-                let refused = producer.context().take_failure();
-                return Err(refused.map_or(Step::Commit(error), Step::Write));
-            }
+            Err(error) => return Err(Step::Commit(error)),
         }
     }
 }
@@ -257,7 +267,7 @@ fn abort(producer: &BaseProducer<Reports>) -> bool {
             Err(KafkaError::Transaction(error))
                 if error.is_retriable() && Instant::now() < deadline =>
             {
-                producer.poll(REPORTS);
+                listen(producer);
             }
             Err(_) => return false,
         }

@@ -1,6 +1,9 @@
 //! What the guest `bench-relay` does, as transactions of a consumer and a producer a partition.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use rdkafka::{
@@ -61,6 +64,10 @@ fn transaction(producer: &BaseProducer, reader: &Reader, from: u64) -> Result<u6
     let mut offsets = TopicPartitionList::new();
     offsets.add_partition_offset(FROM, reader.partition, Offset::Offset(next.cast_signed()))?;
     producer.send_offsets_to_transaction(&offsets, &reader.group, PATIENCE)?;
+    while producer.in_flight_count() > 0 {
+        producer.poll(Duration::ZERO);
+        thread::sleep(Duration::from_millis(1));
+    }
     producer.commit_transaction(PATIENCE)?;
     Ok(next)
 }
