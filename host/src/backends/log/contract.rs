@@ -34,6 +34,7 @@ macro_rules! promises {
     ($open:expr) => {
         $crate::backends::log::contract::promises! { $open;
             a_record_comes_back_as_it_was_sent, records_of_one_call_keep_their_order,
+            what_is_handed_over_is_written_in_order_whoever_waits_for_it,
             a_key_always_goes_to_the_partition_of_kafkas_partitioner,
             records_without_a_key_use_all_partitions, every_record_is_answered_on_its_own,
             a_record_that_no_log_can_take_is_refused_alone,

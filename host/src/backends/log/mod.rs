@@ -13,7 +13,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt};
+use tokio::sync::OwnedSemaphorePermit;
 
 #[cfg(test)]
 mod contract;
@@ -169,6 +170,16 @@ pub enum Error {
 /// A `Result` of this room.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// What became of the records of one call, in their order.
+pub type Landed = Vec<Result<Position>>;
+
+/// Waits until each record of one call is durable or refused. The log has taken them over: that
+/// goes on whether this is polled or dropped.
+pub type Landing = BoxFuture<'static, Landed>;
+
+/// What records take of a bound that is not the log's; given back when all are durable or refused.
+pub type Held = Option<OwnedSemaphorePermit>;
+
 /// A log of topics.
 ///
 /// Promises, which `contract.rs` checks for every implementation:
@@ -185,9 +196,15 @@ pub trait Log: Send + Sync + 'static {
     /// Create a topic; [`Error::TopicExists`] when it is there.
     fn create(&self, topic: &str, settings: TopicSettings) -> BoxFuture<'_, Result<()>>;
 
+    /// Hand records over to be written: in each partition they come before all that are handed
+    /// over later. Waits until the log can take them; dropped meanwhile, nothing is written.
+    fn hand_over(&self, records: Vec<Outgoing>, held: Held) -> BoxFuture<'_, Landing>;
+
     /// Write records and wait until each is durable or refused: one answer a record, in order.
-    /// Dropping the future does not take records back.
-    fn produce(&self, records: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Position>>>;
+    /// Dropping the future takes nothing back that was handed over.
+    fn produce(&self, records: Vec<Outgoing>) -> BoxFuture<'_, Landed> {
+        async move { self.hand_over(records, None).await.await }.boxed()
+    }
 
     /// Read without a group. Waits at most `limit.wait` and then answers an empty batch. An
     /// offset before the oldest record reads from the oldest.

@@ -7,9 +7,9 @@ use wasmtime::{
     component::{ComponentType, Lower},
 };
 
-use super::{Caller, Instance, State, ahead::Landed};
+use super::{Caller, Instance, State};
 use crate::{
-    backends::log,
+    backends::log::{self, Landed},
     observe::traces::{self, Span, SpanKind, Trace},
 };
 
@@ -139,13 +139,15 @@ pub async fn send(
     let landed = match (until, &mut producer.caller) {
         (Until::Ahead, Caller::Request(ahead)) => {
             let count = accepted.len();
-            let writing = async move { prepared.write(accepted, room).await };
-            match ahead.write(count, writing, &mut span).await {
+            match ahead.send(count, prepared.hand_over(accepted, room), &mut span) {
                 Some(landed) => landed,
                 None => return Ok(answers),
             }
         }
-        _ => call.wait(prepared.write(accepted, room)).await,
+        _ => {
+            let landing = call.wait(prepared.hand_over(accepted, room)).await;
+            call.wait(landing).await
+        }
     };
     fail(&mut span, &landed);
     fill_in(&mut answers, landed);

@@ -23,7 +23,6 @@ mod packed;
 mod plain;
 
 pub use ahead::Ahead;
-use ahead::Landed;
 pub use messaging::{Message, REPLY_TO};
 
 /// The most records one call may send.
@@ -71,7 +70,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Wait until there is room for these records.
+    /// Wait until there is room for these records, which they take until they have landed.
     async fn room(&self, records: &[log::Outgoing]) -> wasmtime::Result<OwnedSemaphorePermit> {
         let bytes: usize = records.iter().map(|record| record.tail.len()).sum();
         let bytes = u32::try_from(bytes.min(ROOM)).unwrap_or(u32::MAX);
@@ -79,9 +78,13 @@ impl Prepared {
         Ok(self.room.clone().acquire_many_owned(bytes).await?)
     }
 
-    /// Write records and wait until they are durable. They take their room until then.
-    async fn write(&self, records: Vec<log::Outgoing>, _room: OwnedSemaphorePermit) -> Landed {
-        self.log.produce(records).await
+    /// Have the log take records over, and their room with them.
+    async fn hand_over(
+        self: Arc<Self>,
+        records: Vec<log::Outgoing>,
+        room: OwnedSemaphorePermit,
+    ) -> log::Landing {
+        self.log.hand_over(records, Some(room)).await
     }
 }
 

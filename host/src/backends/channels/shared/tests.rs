@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{BoxFuture, FutureExt, ready};
 use tempfile::TempDir;
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     backends::log::{
-        self, Batch, Lag, Limit, Member, Outgoing, Partition, Position, Range, Result,
+        self, Batch, Held, Lag, Landed, Landing, Limit, Member, Outgoing, Partition, Range, Result,
         Subscription, Topic, embedded::Embedded,
     },
     quantity::Millis,
@@ -212,7 +212,7 @@ struct Unsure {
 }
 
 impl Unsure {
-    async fn write(&self, records: Vec<Outgoing>) -> Vec<Result<Position>> {
+    async fn write(&self, records: Vec<Outgoing>) -> Landed {
         let mut answers = Vec::new();
         for record in records {
             while record.partition.is_some() && record.partition == *self.leaderless.lock().unwrap()
@@ -241,8 +241,8 @@ impl Log for Unsure {
     fn create(&self, topic: &str, settings: TopicSettings) -> BoxFuture<'_, Result<()>> {
         self.log.create(topic, settings)
     }
-    fn produce(&self, records: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Position>>> {
-        self.write(records).boxed()
+    fn hand_over(&self, records: Vec<Outgoing>, _: Held) -> BoxFuture<'_, Landing> {
+        self.write(records).map(|landed| ready(landed).boxed()).boxed()
     }
     fn read(&self, partition: Partition, from: u64, limit: Limit) -> BoxFuture<'_, Result<Batch>> {
         self.log.read(partition, from, limit)

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use tokio::sync::Semaphore;
+
 use super::*;
 
 pub async fn a_record_comes_back_as_it_was_sent(subject: impl Subject) {
@@ -33,6 +35,24 @@ pub async fn records_of_one_call_keep_their_order(subject: impl Subject) {
     let offsets: Vec<_> = positions.iter().map(|position| position.offset).collect();
     assert_eq!(offsets, (0..2500).collect::<Vec<_>>());
     assert_eq!(read_all(subject.log(), &topic, 0, 2500).await, sent);
+}
+
+pub async fn what_is_handed_over_is_written_in_order_whoever_waits_for_it(subject: impl Subject) {
+    let log = subject.log();
+    let topic = topic(log, 1).await;
+    let room = Arc::new(Semaphore::new(2));
+    let held = || room.clone().try_acquire_owned().ok();
+    let forgotten = log.hand_over(vec![record(&topic, 0, "first")], held()).await;
+    let (second, third) = (record(&topic, 0, "second"), record(&topic, 0, "third"));
+    let unheard = log.hand_over(vec![second, third], held()).await;
+    drop(forgotten);
+    // What they took is given back although nobody asks what became of them.
+    let given_back = tokio::time::timeout(PATIENCE, room.acquire_many(2)).await;
+    drop(given_back.unwrap().unwrap());
+    let last = log.hand_over(vec![record(&topic, 0, "last")], None).await;
+    assert_eq!(last.await[0].as_ref().unwrap().offset, 3);
+    assert_eq!(unheard.await[1].as_ref().unwrap().offset, 2);
+    assert_eq!(read_all(log, &topic, 0, 4).await, ["first", "second", "third", "last"]);
 }
 
 pub async fn a_key_always_goes_to_the_partition_of_kafkas_partitioner(subject: impl Subject) {

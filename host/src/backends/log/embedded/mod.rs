@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{BoxFuture, FutureExt, ready};
 use tokio::{
     runtime::Handle,
     sync::{mpsc, mpsc::error::TrySendError, oneshot},
@@ -28,8 +28,8 @@ use tokio::{
 };
 
 use super::{
-    Batch, Error, Lag, Limit, Log, Member, Outgoing, Partition, Position, Range, Result, Settings,
-    Start, Subscription, Topic, TopicSettings, topic,
+    Batch, Error, Held, Lag, Landed, Landing, Limit, Log, Member, Outgoing, Partition, Position,
+    Range, Result, Settings, Start, Subscription, Topic, TopicSettings, topic,
 };
 use crate::world::World;
 
@@ -114,28 +114,25 @@ impl Embedded {
         retention::check(&self.shared).await
     }
 
-    async fn write(&self, records: Vec<Outgoing>) -> Vec<Result<Position>> {
-        let (mut items, mut answers) = (Vec::with_capacity(records.len()), Vec::new());
+    async fn take_over(&self, records: Vec<Outgoing>, held: Held) -> Landing {
+        let mut items = Vec::with_capacity(records.len());
+        let mut answers = Vec::with_capacity(records.len());
         for item in self.shared.topics.load().resolve(records) {
             // Accepted records are answered below.
             answers.push(item.map(|item| items.push(item)));
         }
-        let written = if items.is_empty() {
-            Ok(Vec::new())
-        } else {
-            self.shared.ask(|reply| Request::Produce { items, reply }).await
-        };
-        let mut positions = match written {
-            Ok(positions) => positions.into_iter(),
-            Err(error) => {
-                return answers.into_iter().map(|answer| answer.and(Err(error.clone()))).collect();
-            }
-        };
-        let lost = || Error::Unavailable("the writer gave no answer".into());
-        answers
-            .into_iter()
-            .map(|answer| answer.and_then(|()| positions.next().ok_or_else(lost)))
-            .collect()
+        if items.is_empty() {
+            return ready(landed(answers, Ok(Vec::new()))).boxed();
+        }
+        let handed = self.shared.hand_over(|reply| Request::Produce { items, reply, held }).await;
+        async move {
+            let written = match handed {
+                Ok(reply) => reply.await.unwrap_or_else(|_| Err(shared::closed())),
+                Err(error) => Err(error),
+            };
+            landed(answers, written)
+        }
+        .boxed()
     }
 
     async fn move_group(&self, group: &str, topic: &str, to: Start) -> Result<()> {
@@ -176,6 +173,19 @@ impl Embedded {
     }
 }
 
+/// What became of records of which those that were accepted were written.
+fn landed(answers: Vec<Result<()>>, written: Result<Vec<Position>>) -> Landed {
+    let mut positions = match written {
+        Ok(positions) => positions.into_iter(),
+        Err(error) => {
+            return answers.into_iter().map(|answer| answer.and(Err(error.clone()))).collect();
+        }
+    };
+    let lost = || Error::Unavailable("the writer gave no answer".into());
+    let answers = answers.into_iter();
+    answers.map(|answer| answer.and_then(|()| positions.next().ok_or_else(lost))).collect()
+}
+
 /// Have everything that was handed in written, sync and close the files. Blocks.
 fn shut(shared: &Shared, writer: JoinHandle<()>) {
     // The queue is full for a moment at most: the writer empties it on a thread of its own.
@@ -213,8 +223,8 @@ impl Log for Embedded {
         .boxed()
     }
 
-    fn produce(&self, records: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Position>>> {
-        self.write(records).boxed()
+    fn hand_over(&self, records: Vec<Outgoing>, held: Held) -> BoxFuture<'_, Landing> {
+        self.take_over(records, held).boxed()
     }
 
     fn read(&self, partition: Partition, from: u64, limit: Limit) -> BoxFuture<'_, Result<Batch>> {

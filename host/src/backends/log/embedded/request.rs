@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::{
-    super::{Position, Result, TopicSettings},
+    super::{Held, Position, Result, TopicSettings},
     claim::Claim,
     partition::Partition,
     topics::Item,
@@ -24,6 +24,8 @@ pub enum Request {
         items: Vec<Item>,
         /// Where each landed, in order.
         reply: Reply<Vec<Position>>,
+        /// Given back with the answer.
+        held: Held,
     },
     /// Commit an offset and write the records that come of it.
     Commit {
@@ -100,7 +102,7 @@ impl Request {
 /// An answer that waits for the write.
 pub enum Answer {
     /// To [`Request::Produce`].
-    Produced(Reply<Vec<Position>>, Vec<Position>),
+    Produced(Reply<Vec<Position>>, Vec<Position>, Held),
     /// To [`Request::Claim`].
     Claimed(Reply<u64>, u64),
     /// To all others.
@@ -111,8 +113,9 @@ impl Answer {
     /// Answer. Whoever asked may be gone: then nobody waits for it.
     pub fn send(self, outcome: &Result<()>) {
         match self {
-            Self::Produced(reply, positions) => {
-                drop(reply.send(outcome.clone().map(|()| positions)))
+            Self::Produced(reply, positions, held) => {
+                drop(held);
+                drop(reply.send(outcome.clone().map(|()| positions)));
             }
             Self::Claimed(reply, offset) => drop(reply.send(outcome.clone().map(|()| offset))),
             Self::Done(reply) => drop(reply.send(outcome.clone())),

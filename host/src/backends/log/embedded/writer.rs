@@ -138,9 +138,9 @@ impl Writer {
     ) {
         match request {
             Request::Close => {}
-            Request::Produce { items, reply } => {
+            Request::Produce { items, reply, held } => {
                 let positions = items.iter().map(|item| self.lanes.push(item, now)).collect();
-                outcome.answers.push(Answer::Produced(reply, positions));
+                outcome.answers.push(Answer::Produced(reply, positions, held));
             }
             Request::Commit { claim, offset, outputs, reply } => {
                 if let Err(fenced) = self.places.commit(&claim, offset) {
@@ -238,7 +238,9 @@ impl Writer {
         let error = self.broken.as_ref().map_or_else(shared::closed, |broken| broken.error.clone());
         match request {
             Request::Close => {}
-            Request::Produce { reply, .. } => Answer::Produced(reply, Vec::new()).send(&Err(error)),
+            Request::Produce { reply, held, .. } => {
+                Answer::Produced(reply, Vec::new(), held).send(&Err(error));
+            }
             Request::Claim { start, reply, .. } => Answer::Claimed(reply, start).send(&Err(error)),
             Request::Committed { reply, .. } => drop(reply.send(Err(error))),
             Request::Commit { reply, .. }

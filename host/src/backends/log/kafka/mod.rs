@@ -22,13 +22,13 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::{BoxFuture, FutureExt, join3};
+use futures_util::future::{BoxFuture, FutureExt, join3, ready};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Batch, Error, Lag, Limit, Log, Member, Outgoing, Partition, Position, Range, Result, Start,
-    Subscription, Topic, TopicSettings, settings::kafka::Settings,
+    Batch, Error, Held, Lag, Landing, Limit, Log, Member, Outgoing, Partition, Range, Result,
+    Start, Subscription, Topic, TopicSettings, settings::kafka::Settings,
 };
 
 mod catalog;
@@ -123,21 +123,23 @@ impl Kafka {
         }
     }
 
-    async fn write(&self, records: Vec<Outgoing>) -> Vec<Result<Position>> {
+    async fn take_over(&self, records: Vec<Outgoing>, held: Held) -> Landing {
         if let Err(error) = self.check_open() {
-            return records.iter().map(|_| Err(error.clone())).collect();
+            return ready(records.iter().map(|_| Err(error.clone())).collect()).boxed();
         }
-        let (mut accepted, mut answers) = (Vec::with_capacity(records.len()), Vec::new());
+        let mut accepted = Vec::with_capacity(records.len());
+        let mut answers = Vec::with_capacity(records.len());
         for placed in self.catalog.place(records).await {
             // Accepted records are answered below.
             answers.push(placed.map(|placed| accepted.push(placed)));
         }
-        let mut written = self.producer.send(accepted).await.into_iter();
-        let lost = || Error::Unavailable("the producer gave no answer".into());
-        let answers = answers.into_iter();
-        answers
-            .map(|answer| answer.and_then(|()| written.next().unwrap_or_else(|| Err(lost()))))
-            .collect()
+        let sent = self.producer.send(accepted, held).await;
+        async move {
+            let mut written = sent.await.into_iter();
+            let mut next = || written.next().unwrap_or_else(|| Err(producer::lost()));
+            answers.into_iter().map(|answer| answer.and_then(|()| next())).collect()
+        }
+        .boxed()
     }
 
     async fn join_group(&self, subscription: Subscription) -> Result<KafkaMember> {
@@ -191,8 +193,8 @@ impl Log for Kafka {
         async move { self.catalog.create(&topic, &settings).await }.boxed()
     }
 
-    fn produce(&self, records: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Position>>> {
-        self.write(records).boxed()
+    fn hand_over(&self, records: Vec<Outgoing>, held: Held) -> BoxFuture<'_, Landing> {
+        self.take_over(records, held).boxed()
     }
 
     fn read(&self, partition: Partition, from: u64, limit: Limit) -> BoxFuture<'_, Result<Batch>> {

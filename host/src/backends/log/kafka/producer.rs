@@ -11,7 +11,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -26,7 +26,7 @@ use rdkafka::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{
-    super::{Error, Position, Result, record::Tail},
+    super::{Error, Held, Landed, Position, Result, record::Tail},
     catalog::Catalog,
     clients::{Clients, blocking},
     entry::Placed,
@@ -76,42 +76,49 @@ impl Producer {
         }
     }
 
-    /// Write records and wait until each is durable or refused: one answer a record, in order.
-    pub async fn send(&self, records: Vec<Placed>) -> Vec<Result<Position>> {
+    /// Hand records over, and answer what becomes of each, in order, once all are durable or
+    /// refused.
+    pub async fn send(
+        &self,
+        records: Vec<Placed>,
+        held: Held,
+    ) -> impl Future<Output = Landed> + Send + 'static + use<> {
         let count = records.len();
-        match self.hand_over(records).await {
-            Ok(answers) => answers,
-            Err(error) => vec![Err(error); count],
+        let sent = self.hand_over(records, held).await;
+        async move {
+            let landed = match sent {
+                Ok(landed) => landed.await.map_err(|_| lost()),
+                Err(error) => Err(error),
+            };
+            landed.unwrap_or_else(|error| vec![Err(error); count])
         }
     }
 
-    async fn hand_over(&self, records: Vec<Placed>) -> Result<Vec<Result<Position>>> {
+    async fn hand_over(
+        &self,
+        records: Vec<Placed>,
+        held: Held,
+    ) -> Result<oneshot::Receiver<Landed>> {
+        let (done, landed) = oneshot::channel();
         if records.is_empty() {
-            return Ok(Vec::new());
+            // Nobody has gone: the answer waits for whoever looks.
+            let _ = done.send(Vec::new());
+            return Ok(landed);
         }
         let bytes: usize = records.iter().map(|record| record.tail.len() + OVERHEAD).sum();
         let bytes = u32::try_from(bytes.min(self.bytes)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
         let room = room.map_err(|_| Error::Unavailable("it is closed".into()))?;
-        let (done, answered) = oneshot::channel();
-        let call = Arc::new(Call {
-            answers: Mutex::new((0..records.len()).map(|_| None).collect()),
-            left: AtomicUsize::new(records.len()),
-            done: Mutex::new(Some(done)),
-            _room: room,
-        });
         let shared = self.line(&self.shared, records.iter().any(|record| !record.single)).await?;
         let single = self.line(&self.single, records.iter().any(|record| record.single)).await?;
+        let call = Arc::new(Mutex::new(Call::new(records.len(), done, (room, held))));
         for (index, record) in records.iter().enumerate() {
             let producer = if record.single { &single } else { &shared };
             if let Some(producer) = producer {
                 self.send_one(producer, record, Ticket { call: Arc::clone(&call), index });
             }
         }
-        let lost = || Error::Unavailable("the producer gave no answer".into());
-        answered.await.map_err(|_| lost())?;
-        let answers = std::mem::take(&mut *call.lock());
-        Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(lost()))).collect())
+        Ok(landed)
     }
 
     fn send_one(&self, producer: &ThreadedProducer<Deliveries>, record: &Placed, ticket: Ticket) {
@@ -186,37 +193,53 @@ impl Producer {
     }
 }
 
+/// What is said of a record of which nothing was heard.
+pub fn lost() -> Error {
+    Error::Unavailable("the producer gave no answer".into())
+}
+
 /// One send: answered as a whole, when its last record is.
 struct Call {
-    answers: Mutex<Vec<Option<Result<Position>>>>,
-    left: AtomicUsize,
-    done: Mutex<Option<oneshot::Sender<()>>>,
+    answers: Landed,
+    left: usize,
+    done: Option<oneshot::Sender<Landed>>,
     /// Given back when all is answered, also when nobody waits any longer.
-    _room: OwnedSemaphorePermit,
+    _room: (OwnedSemaphorePermit, Held),
 }
 
 impl Call {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Option<Result<Position>>>> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn new(
+        count: usize,
+        done: oneshot::Sender<Landed>,
+        room: (OwnedSemaphorePermit, Held),
+    ) -> Self {
+        // None of these is told: all are replaced before.
+        let unknown = || Err(Error::Unavailable(String::new()));
+        let answers = (0..count).map(|_| unknown()).collect();
+        Self { answers, left: count, done: Some(done), _room: room }
+    }
+
+    fn answer(&mut self, index: usize, answer: Result<Position>) {
+        self.answers[index] = answer;
+        self.left -= 1;
+        if self.left == 0
+            && let Some(done) = self.done.take()
+        {
+            // Whoever sent may have gone.
+            let _ = done.send(std::mem::take(&mut self.answers));
+        }
     }
 }
 
 /// One record of a call on its way.
 pub struct Ticket {
-    call: Arc<Call>,
+    call: Arc<Mutex<Call>>,
     index: usize,
 }
 
 impl Ticket {
     fn answer(self, answer: Result<Position>) {
-        self.call.lock()[self.index] = Some(answer);
-        if self.call.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let done = self.call.done.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(done) = done {
-                // Whoever sent may have gone.
-                let _ = done.send(());
-            }
-        }
+        self.call.lock().unwrap_or_else(PoisonError::into_inner).answer(self.index, answer);
     }
 }
 

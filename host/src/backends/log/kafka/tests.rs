@@ -8,7 +8,7 @@ use servers::Broker;
 
 use super::{
     super::{
-        Change, Reader,
+        Change, Position, Reader,
         contract::{self, Subject},
     },
     *,

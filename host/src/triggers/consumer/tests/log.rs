@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{BoxFuture, FutureExt, ready};
 use tokio::{sync::Notify, time::timeout};
 
 use crate::backends::log::{
-    self, Batch, Error, Lag, Limit, Log, Outgoing, Partition, Position, Range, Reader, Result,
-    Start, Subscription, Topic, TopicSettings,
+    self, Batch, Error, Held, Lag, Landing, Limit, Log, Outgoing, Partition, Position, Range,
+    Reader, Result, Start, Subscription, Topic, TopicSettings,
     record::{Tail, put_record},
 };
 
@@ -183,10 +183,10 @@ impl Log for Memory {
         async { Ok(()) }.boxed()
     }
 
-    fn produce(&self, records: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Position>>> {
+    fn hand_over(&self, records: Vec<Outgoing>, _: Held) -> BoxFuture<'_, Landing> {
         let mut state = self.state();
         let landed = records.into_iter().map(|record| state.write(record)).collect();
-        async { landed }.boxed()
+        ready(ready(landed).boxed()).boxed()
     }
 
     fn read(&self, _: Partition, _: u64, _: Limit) -> BoxFuture<'_, Result<Batch>> {
