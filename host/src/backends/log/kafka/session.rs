@@ -13,7 +13,7 @@
 //! Everything here waits for the cluster, on a thread that may.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -225,21 +225,31 @@ fn write(
     await_records(producer, deadline)
 }
 
-/// Wait until all records are written. librdkafka tells only of those that are not, and its own wait
-/// either keeps a processor busy or lasts for a tenth of a second.
+/// Wait until all records are written, or the first one is refused: the others may not be sent then.
+/// librdkafka tells only of those that are not written, and its own wait either keeps a processor
+/// busy or lasts for a tenth of a second.
 fn await_records(producer: &BaseProducer<Reports>, deadline: Instant) -> KafkaResult<()> {
-    while producer.in_flight_count() > 0 {
+    while producer.in_flight_count() > 0 && producer.context().failed().is_none() {
         if Instant::now() >= deadline {
             return Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut));
         }
         listen(producer);
     }
-    producer.context().take_failure().map_or(Ok(()), Err)
+    // Left there: what is heard later of others is not why.
+    producer.context().failed().clone().map_or(Ok(()), Err)
 }
 
 /// Hear what there is to hear, and give what is under way a moment.
 fn listen(producer: &BaseProducer<Reports>) {
-    producer.poll(Duration::ZERO);
+    let mut left = producer.in_flight_count();
+    loop {
+        // It hears of the records of one partition at a time.
+        producer.poll(Duration::ZERO);
+        match producer.in_flight_count() {
+            fewer if fewer < left => left = fewer,
+            _ => break,
+        }
+    }
     thread::sleep(LOOK);
 }
 
@@ -308,8 +318,12 @@ struct Reports {
 }
 
 impl Reports {
+    fn failed(&self) -> MutexGuard<'_, Option<KafkaError>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take_failure(&self) -> Option<KafkaError> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.failed().take()
     }
 }
 
@@ -335,8 +349,7 @@ impl ProducerContext for Reports {
         if let Err((error, _)) = delivered
             && !was_thrown_away(error)
         {
-            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.get_or_insert_with(|| error.clone());
+            self.failed().get_or_insert_with(|| error.clone());
         }
     }
 }

@@ -31,7 +31,9 @@ async fn a_transaction_with_a_record_that_is_refused_is_undone_at_once_and_the_n
 
     let large: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(10_000).collect();
     let begun = Instant::now();
-    let refused = reader.commit_with(vec![record(b"small"), record(&large)], next).await;
+    let mut outputs = vec![record(b"small"); 20_000];
+    outputs[10] = record(&large);
+    let refused = reader.commit_with(outputs, next).await;
     let refused = refused.unwrap_err();
     assert!(refused.to_string().contains("allows no such record now"), "{refused}");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
