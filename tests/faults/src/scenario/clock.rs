@@ -1,11 +1,16 @@
 //! A clock that jumps, forward and back, under a host that goes on.
 
 use std::{
-    fs,
+    fs::{self, File},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use bench::house::House;
+use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{Outcome, Plan, judge};
@@ -16,31 +21,26 @@ use crate::{
 
 /// The furthest jump, in seconds.
 const FURTHEST: i64 = 86_400;
-/// Where distributions put the library that tells programs another time.
-const LIBRARIES: [&str; 3] = [
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib64/faketime/libfaketime.so.1",
-];
+/// How long the counters may take to come to the first jump, and how often that is looked at.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(100);
+/// The library that tells a program another time.
+const LIBRARY: &str = include_str!("clock.c");
 
 /// Let the host's clock jump while clients send.
 pub async fn play(plan: &mut Plan) -> Result<Outcome> {
     let stage = Stage::new(Kind::Embedded).await?;
     let mut house = stage.house("")?;
-    let (dir, library) = (tempfile::tempdir()?, library()?);
-    let offset = dir.path().join("offset");
+    let dir = tempfile::tempdir()?;
+    let (library, path) = (compile(dir.path())?, dir.path().join("offset"));
+    let offset = File::create(&path)?;
     jump(&offset, 0)?;
-    for (name, value) in [
-        ("LD_PRELOAD", library.as_os_str()),
-        ("FAKETIME_TIMESTAMP_FILE", offset.as_os_str()),
-        // Looked at each time the clock is: the clock that only goes forward stays as it is.
-        ("FAKETIME_NO_CACHE", "1".as_ref()),
-        ("DONT_FAKE_MONOTONIC", "1".as_ref()),
-    ] {
-        house.environment(name, value);
-    }
+    house.environment("LD_PRELOAD", library.as_os_str());
+    house.environment("CLOCK_OFFSET", path.as_os_str());
     house.run().await?;
     let load = Load::start(vec![house.url("/t")]);
+    jump(&offset, FURTHEST)?;
+    await_newest(&house, SystemTime::now() + Duration::from_secs(FURTHEST as u64 / 2)).await?;
     for round in 1..=plan.rounds {
         sleep(plan.pause()).await;
         let seconds = plan.random.i64(-FURTHEST..=FURTHEST);
@@ -52,13 +52,33 @@ pub async fn play(plan: &mut Plan) -> Result<Outcome> {
     judge(plan.rounds, &stage, &mut house, &sent).await
 }
 
-fn jump(file: &Path, seconds: i64) -> Result<()> {
-    let unfinished = file.with_extension("new");
-    fs::write(&unfinished, format!("{seconds:+}s\n"))?;
-    Ok(fs::rename(unfinished, file)?)
+/// Wait until the host has counted a record that is later than this: it has believed the clock.
+async fn await_newest(house: &House, time: SystemTime) -> Result<()> {
+    let wanted_ms = time.duration_since(UNIX_EPOCH)?.as_millis();
+    let begun = Instant::now();
+    loop {
+        let (_, body) = house.client.get(&house.url("/consumers/event_counter/data")).await?;
+        let answer: Value = serde_json::from_slice(&body)?;
+        let newest_ms = answer["lastupdate"].as_u64().context("`lastupdate` is a number")?;
+        if u128::from(newest_ms) > wanted_ms {
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < PATIENCE, "the newest record is of {newest_ms} ms: no jump");
+        sleep(LOOK).await;
+    }
 }
 
-fn library() -> Result<PathBuf> {
-    let found = LIBRARIES.iter().map(PathBuf::from).find(|path| path.is_file());
-    found.context("libfaketime is not installed: `apt-get install libfaketime`")
+/// In place: the host has the file in its memory.
+fn jump(offset: &File, seconds: i64) -> Result<()> {
+    Ok(offset.write_all_at(&seconds.to_ne_bytes(), 0)?)
+}
+
+fn compile(dir: &Path) -> Result<PathBuf> {
+    let (source, library) = (dir.join("clock.c"), dir.join("libclock.so"));
+    fs::write(&source, LIBRARY)?;
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O2", "-Wall", "-o"]).args([&library, &source]);
+    let status = cc.status().context("no C compiler: `apt-get install gcc`")?;
+    ensure!(status.success(), "the library of the clock cannot be compiled: {status}");
+    Ok(library)
 }
