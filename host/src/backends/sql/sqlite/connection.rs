@@ -11,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -37,7 +38,8 @@ use crate::backends::sql::{
 const MAX_HEAP: u64 = 512 << 20;
 /// What a write-ahead log may keep on the disk once it is no longer needed.
 const MAX_JOURNAL: u64 = 64 << 20;
-/// How many steps of SQLite's machine a statement makes before it looks whether it was cut off.
+/// How many steps of SQLite's machine a statement makes before it lets others run, and looks whether
+/// it was cut off: a few tenths of a millisecond.
 const STEPS: i32 = 10_000;
 
 /// What a connection is for.
@@ -93,6 +95,9 @@ impl Connection {
         let go_on = move || {
             // The thread drops this closure last of all.
             let _place = &place;
+            // A statement that computes for long lets all others have this processor: by itself the
+            // system would take it away only at the next tick of its clock, some milliseconds later.
+            thread::yield_now();
             !stopped.load(Ordering::Relaxed)
         };
         raw.lock_handle().await.map_err(failure)?.set_progress_handler(STEPS, go_on);
