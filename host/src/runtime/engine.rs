@@ -7,13 +7,14 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex as Queue, Semaphore};
 use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::lane::Lane;
 use crate::{
     capabilities::Dialect,
     quantity::{Bytes, Millis},
@@ -69,9 +70,9 @@ impl Default for Settings {
 
 /// How often guests are looked at while some of them compute for long: then short calls wait for
 /// parts of a tick only, wherever they are waiting.
-pub const HURRY: Duration = Duration::from_millis(1);
-/// For so many looks after the last turn was wanted.
-const CALM: u32 = 250;
+pub const HURRY: Duration = Duration::from_micros(500);
+/// For so long after the last turn was wanted.
+pub const CALM: Duration = Duration::from_millis(250);
 /// The largest linear memory that fits a slot of the pool.
 const MAX_MEMORY: usize = 4 << 30;
 /// The stack a call runs on. Only touched pages take memory.
@@ -134,7 +135,7 @@ fn pool(count: u32) -> PoolingAllocationConfig {
 /// One thread that moves the epoch of every engine on. A guest looks at the epoch at each loop
 /// and call, and then at its deadline.
 ///
-/// It also deals out [`Turns`].
+/// It also deals out [`Turns`], and keeps the [`Lane`] going.
 pub struct Ticker {
     engines: Arc<Mutex<Vec<EngineWeak>>>,
     turns: Arc<Turns>,
@@ -150,11 +151,18 @@ pub struct Turns {
     dealt: Semaphore,
     /// Whether anybody has wanted one since the last tick.
     wanted: AtomicBool,
+    /// What those pass through who have taken long.
+    pub lane: Lane,
 }
 
 impl Turns {
     fn new(length: Duration, count: usize) -> Self {
-        Self { length, dealt: Semaphore::new(count), wanted: AtomicBool::new(false) }
+        Self {
+            length,
+            dealt: Semaphore::new(count),
+            wanted: AtomicBool::new(false),
+            lane: Lane::default(),
+        }
     }
 
     /// Deal out anew what was taken; whether anybody has wanted a turn.
@@ -185,12 +193,16 @@ impl Ticker {
         let turns = Arc::new(Turns::new(every, a_tick));
         let (ticked, turned) = (engines.clone(), turns.clone());
         let tick = move || {
-            let (mut pause, mut calm) = (every, CALM);
+            let (mut pause, mut wanted) = (every, None);
             while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let engines = ticked.lock().unwrap_or_else(PoisonError::into_inner);
                 engines.iter().filter_map(EngineWeak::upgrade).for_each(|e| e.increment_epoch());
-                calm = if turned.deal(a_tick) { 0 } else { (calm + 1).min(CALM) };
-                pause = if calm < CALM { HURRY.min(every) } else { every };
+                let (now, someone_waits) = (Instant::now(), turned.lane.tick());
+                if turned.deal(a_tick) || someone_waits {
+                    wanted = Some(now);
+                }
+                let hurried = wanted.is_some_and(|last| now - last < CALM);
+                pause = if hurried { HURRY.min(every) } else { every };
             }
         };
         if let Err(error) = thread::Builder::new().name("epochs".into()).spawn(tick) {

@@ -24,6 +24,7 @@ pub mod engine;
 pub mod exports;
 pub mod inspect;
 pub mod instances;
+mod lane;
 mod trap;
 
 pub use call::CallError;

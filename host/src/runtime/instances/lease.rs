@@ -13,7 +13,7 @@ use wasmtime::{
     component::{ComponentNamedList, Lift, Lower, TypedFunc},
 };
 
-use super::{Instance, Instances, Slot, Stopwatch, Took};
+use super::{Instance, Slot};
 use crate::{
     capabilities::State,
     runtime::{CallError, call::DeadlinePassed, exports::Exports, trap},
@@ -46,12 +46,8 @@ impl Lease {
     /// Wait for the turns that earlier calls took without waiting for one, as every new lease does;
     /// for a lease that is kept from call to call.
     pub fn repay(&self) -> impl Future<Output = ()> + Send + use<> {
-        let instances = self.slot.0.clone();
-        async move {
-            if instances.owed.load(Ordering::Relaxed) > 0 {
-                instances.repay().await;
-            }
-        }
+        let conduct = self.slot.0.conduct.clone();
+        async move { conduct.repay().await }
     }
 
     /// Give the call its whole time, counted from now: the wait for the instance was not the
@@ -85,11 +81,11 @@ impl Lease {
         &mut self,
         body: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<R>,
     ) -> Result<R, CallError> {
-        let (deadline, instances) = (self.deadline, self.slot.0.clone());
+        let (deadline, conduct) = (self.deadline, self.slot.0.conduct.clone());
         let store = self.begin(deadline);
         let outcome = {
             let body = pin!(body(store));
-            within(deadline, pin!(charged(&instances, body))).await
+            within(deadline, pin!(conduct.oversee(body))).await
         };
         match outcome {
             Some(outcome) => self.end(outcome),
@@ -114,7 +110,7 @@ impl Lease {
             let body = pin!(body(store));
             tokio::select! {
                 biased;
-                outcome = charged(&instances, body) => Some(outcome),
+                outcome = instances.conduct.oversee(body) => Some(outcome),
                 () = interrupt => None,
             }
         };
@@ -194,32 +190,18 @@ impl Drop for Lease {
         let Some(instance) = self.instance.take() else { return };
         if self.broken {
             // The system takes back what it had touched.
-            let watch = Stopwatch::start(true);
-            drop(instance);
-            if let Took::Time(had) = watch.stop() {
-                self.slot.0.charge(had);
-            }
+            self.slot.0.conduct.measure(|| drop(instance));
         } else {
             self.slot.0.keep(instance);
         }
     }
 }
 
-/// Wait for `body`, and charge the generation for what it has of the processor at a time.
-fn charged<T>(
-    instances: &Instances,
-    mut body: Pin<&mut impl Future<Output = T>>,
-) -> impl Future<Output = T> {
-    poll_fn(move |cx| {
-        let watch = instances.watch_poll();
-        let polled = body.as_mut().poll(cx);
-        instances.note_poll(watch);
-        polled
-    })
-}
-
 /// Wait for `body` until the deadline. A timer is set only where the body has to wait.
-async fn within<T>(deadline: Instant, mut body: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+pub(super) async fn within<T>(
+    deadline: Instant,
+    mut body: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
     let mut timer = None;
     poll_fn(|cx| {
         if let Poll::Ready(outcome) = body.as_mut().poll(cx) {

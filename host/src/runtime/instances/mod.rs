@@ -9,9 +9,10 @@
 
 use std::{
     mem,
+    pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -22,11 +23,11 @@ use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline};
 use super::{
     CallError, Code,
     call::{DeadlinePassed, Overdrawn},
-    engine::{HURRY, Turns},
     exports::Exports,
 };
 use crate::capabilities::{MAX_RESOURCES, Prepared, State};
 
+mod conduct;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod hostile;
@@ -36,8 +37,9 @@ mod stopwatch;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
+use conduct::Conduct;
 pub use lease::Lease;
-use stopwatch::{Stopwatch, Took};
+use lease::within;
 
 /// What the instances of a generation may take.
 #[derive(Clone, Copy, Debug)]
@@ -68,13 +70,7 @@ pub struct Instances {
     limits: Limits,
     idle: Mutex<Idle>,
     slots: Semaphore,
-    /// Where long calls wait for their turns.
-    turn: Arc<tokio::sync::Mutex<()>>,
-    /// Microseconds that calls had of a processor beyond a turn where no epoch interrupts them, in
-    /// the host's own work. The next calls wait for as many turns.
-    owed: AtomicU64,
-    /// For so many pieces of calls to come it is measured how much of the processor they have.
-    suspected: AtomicI32,
+    conduct: Arc<Conduct>,
     waiting: AtomicU32,
     /// Who waits for `returned`: nobody but for the hooks and a drain.
     watchers: AtomicU32,
@@ -87,17 +83,6 @@ pub struct Instances {
     ended: AtomicBool,
     returned: Notify,
 }
-
-/// The most that a generation owes, in microseconds: a call that waits for its turns because of the
-/// calls before it still has nearly all of its time.
-const MOST_OWED: u64 = 32 * TURN;
-/// A turn, in microseconds.
-const TURN: u64 = HURRY.as_micros() as u64;
-/// After one that took long, so many pieces of calls are measured exactly.
-const CLOSELY: i32 = 64;
-/// The longest that a call waits for what is owed: on a machine with more to do than it can, turns
-/// are late.
-const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
 /// Instances without a call, the last one used at the end. Boxed, because each call moves one.
 type Idle = Vec<Box<Instance>>;
@@ -126,7 +111,7 @@ impl Instances {
             (self.plugin.clone(), self.code.clone(), self.prepared.clone());
         let mut beside = Self::with(plugin, code, prepared, limits, self.memory.clone());
         // One plugin waits for one turn at a time.
-        beside.turn = self.turn.clone();
+        beside.conduct = self.conduct.clone();
         Arc::new(beside)
     }
 
@@ -138,15 +123,13 @@ impl Instances {
         memory: Arc<AtomicUsize>,
     ) -> Self {
         Self {
+            conduct: Conduct::new(code.turns.clone()),
             plugin,
             code,
             prepared,
             limits,
             idle: Mutex::default(),
             slots: Semaphore::new(limits.concurrency.max(1) as usize),
-            turn: Arc::default(),
-            owed: AtomicU64::new(0),
-            suspected: AtomicI32::new(0),
             waiting: AtomicU32::new(0),
             watchers: AtomicU32::new(0),
             lent: AtomicU32::new(0),
@@ -163,8 +146,8 @@ impl Instances {
         let now = Instant::now();
         let deadline = now + self.limits.timeout;
         let slot = self.slot(deadline).await?;
-        if self.owed.load(Ordering::Relaxed) > 0 {
-            Box::pin(self.repay()).await;
+        if self.conduct.owes() {
+            Box::pin(self.conduct.repay()).await;
         }
         let idle = self.idle().pop();
         let mut instance = match idle {
@@ -206,55 +189,6 @@ impl Instances {
                     }
                 }
             }
-        }
-    }
-
-    /// Measure a piece of a call.
-    fn watch_poll(&self) -> Stopwatch {
-        Stopwatch::start(self.suspected.load(Ordering::Relaxed) > 0)
-    }
-
-    /// Note a piece of a call that has ended. One that took long may have been kept waiting by others:
-    /// from the first one on, for a while, it is measured what each has had itself.
-    fn note_poll(&self, watch: Stopwatch) {
-        match watch.stop() {
-            Took::Short => {}
-            Took::Time(had) if had <= HURRY => {
-                self.suspected.fetch_sub(1, Ordering::Relaxed);
-            }
-            Took::Time(had) => {
-                self.suspected.store(CLOSELY, Ordering::Relaxed);
-                self.charge(had);
-            }
-            Took::Long => self.suspected.store(CLOSELY, Ordering::Relaxed),
-        }
-    }
-
-    /// Note how much of the processor a call had before it let others run.
-    fn charge(&self, had: Duration) {
-        let beyond = had.saturating_sub(HURRY);
-        if !beyond.is_zero() {
-            let beyond = u64::try_from(beyond.as_micros()).unwrap_or(u64::MAX);
-            self.owe(|owed| owed.saturating_add(beyond).min(MOST_OWED));
-        }
-    }
-
-    fn owe(&self, change: impl Fn(u64) -> u64) {
-        // The only error is that there was no change.
-        let _ =
-            self.owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |owed| Some(change(owed)));
-    }
-
-    /// Wait for as many turns as earlier calls took without waiting for one.
-    async fn repay(&self) {
-        let end = tokio::time::Instant::now() + LONGEST_WAIT;
-        while self.owed.load(Ordering::Relaxed) > 0 {
-            let turn = self.code.turns.take(&self.turn);
-            if tokio::time::timeout_at(end, turn).await.is_err() {
-                return;
-            }
-            // Another call may have paid the last.
-            self.owe(|owed| owed.saturating_sub(TURN));
         }
     }
 
@@ -405,8 +339,7 @@ impl Instances {
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(self.limits.transfer);
         store.set_max_component_handles(MAX_RESOURCES);
-        let (interrupted, turns) = (self.interrupted.clone(), self.code.turns.clone());
-        let queue = self.turn.clone();
+        let (interrupted, conduct) = (self.interrupted.clone(), self.conduct.clone());
         store.epoch_deadline_callback(move |mut store| {
             let State { call, memory, .. } = store.data_mut();
             if memory.overdrawn() {
@@ -418,9 +351,8 @@ impl Instances {
             }
             let waited = mem::take(&mut call.waited);
             // The plain `Yield` wakes itself at once and starves the timers of tokio.
-            if call.is_long(now, turns.length) {
-                let (turns, queue) = (turns.clone(), queue.clone());
-                return Ok(UpdateDeadline::YieldCustom(1, Box::pin(next_turn(turns, queue))));
+            if call.is_long(now, conduct.turn()) {
+                return Ok(UpdateDeadline::YieldCustom(1, Box::pin(conduct.clone().next_turn())));
             }
             // One that has just waited has let others run.
             if waited {
@@ -429,7 +361,11 @@ impl Instances {
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
         });
         store.set_epoch_deadline(1);
-        let instance = self.code.pre.instantiate_async(&mut store).await?;
+        let instance = {
+            let instantiated = pin!(self.code.pre.instantiate_async(&mut store));
+            let instantiated = pin!(self.conduct.oversee(instantiated));
+            within(deadline, instantiated).await.ok_or(DeadlinePassed)??
+        };
         let exports = self.code.indices.load(&mut store, &instance)?;
         let now = Instant::now();
         Ok(Instance { store, exports, born: now, used: now, calls: 0, lead })
@@ -452,12 +388,6 @@ impl Instances {
     fn late(&self, limit: Duration) -> CallError {
         CallError::Deadline { plugin: self.plugin.to_string(), limit }
     }
-}
-
-/// Let others run, and go on with the next turn.
-async fn next_turn(turns: Arc<Turns>, queue: Arc<tokio::sync::Mutex<()>>) {
-    turns.take(&queue).await;
-    tokio::task::yield_now().await;
 }
 
 struct Decrement<'a>(&'a AtomicU32);
