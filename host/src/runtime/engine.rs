@@ -195,8 +195,9 @@ impl Ticker {
         let tick = move || {
             let (mut pause, mut wanted) = (every, None);
             while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
-                let engines = ticked.lock().unwrap_or_else(PoisonError::into_inner);
-                engines.iter().filter_map(EngineWeak::upgrade).for_each(|e| e.increment_epoch());
+                for engine in ticked.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                    engine.upgrade().iter().for_each(Engine::increment_epoch);
+                }
                 let (now, someone_waits) = (Instant::now(), turned.lane.tick());
                 if turned.deal(a_tick) || someone_waits {
                     wanted = Some(now);

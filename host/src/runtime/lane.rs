@@ -9,7 +9,8 @@
 //! a body that a slow client does not read may not be polled for minutes. So a wake-up may come to
 //! nothing; the ticker wakes the next one then.
 //!
-//! While nobody else runs, everybody may enter.
+//! It is only needed while somebody runs whose calls are short: among themselves, those that take
+//! long share the machine.
 
 use std::{
     collections::VecDeque,
@@ -45,19 +46,18 @@ pub struct Lane {
 struct Line {
     /// Pieces under way.
     inside: usize,
-    waiting: VecDeque<Waiting>,
+    /// The generations that wait, the next one to be served at the front.
+    generations: VecDeque<Generation>,
     last_ticket: u64,
-    /// Who was woken last.
-    served: Who,
     /// Who was seen in the window that ended last, and in this one.
     windows: [Who; 2],
     window_began: Option<Instant>,
 }
 
-struct Waiting {
-    ticket: u64,
+/// The pieces of a generation that wait, in the order of their tickets; at least one.
+struct Generation {
     who: Who,
-    waker: Waker,
+    waiting: VecDeque<(u64, Waker)>,
 }
 
 impl Default for Lane {
@@ -99,24 +99,17 @@ impl Lane {
         let mut line = self.line();
         if line.inside < self.width {
             line.inside += 1;
-            line.leave(mem::take(ticket));
+            line.leave(who, mem::take(ticket));
             return Some(Inside(self));
         }
-        match line.waiting.iter_mut().find(|waiting| waiting.ticket == *ticket) {
-            Some(waiting) => waiting.waker.clone_from(waker),
-            None => {
-                line.last_ticket += 1;
-                *ticket = line.last_ticket;
-                line.waiting.push_back(Waiting { ticket: *ticket, who, waker: waker.clone() });
-            }
-        }
+        line.wait(who, ticket, waker);
         None
     }
 
     /// Stand in line no longer.
-    pub fn give_up(&self, ticket: &mut u64) {
+    pub fn give_up(&self, who: Who, ticket: &mut u64) {
         if *ticket != 0 {
-            self.line().leave(mem::take(ticket));
+            self.line().leave(who, mem::take(ticket));
         }
     }
 
@@ -133,7 +126,7 @@ impl Lane {
         line.windows[1] = both(line.windows[1], seen);
         self.others.store(both(line.windows[0], line.windows[1]), Ordering::Relaxed);
         let next = if line.inside < self.width { line.next() } else { None };
-        let someone_waits = next.is_some() || !line.waiting.is_empty();
+        let someone_waits = next.is_some() || !line.generations.is_empty();
         drop(line);
         if let Some(waker) = next {
             waker.wake();
@@ -147,19 +140,48 @@ impl Lane {
 }
 
 impl Line {
-    /// Take the next one out of the line: the first of another generation than the last one, so
-    /// that many pieces of one plugin pass no more often than one of another.
+    /// Take the next one out of the line, from each generation in turn: many pieces of one plugin
+    /// pass no more often than one of another.
     fn next(&mut self) -> Option<Waker> {
-        let of_another = self.waiting.iter().position(|waiting| waiting.who != self.served);
-        let next = self.waiting.remove(of_another.unwrap_or(0))?;
-        self.served = next.who;
-        Some(next.waker)
+        let mut generation = self.generations.pop_front()?;
+        let (_, waker) = generation.waiting.pop_front()?;
+        if !generation.waiting.is_empty() {
+            self.generations.push_back(generation);
+        }
+        Some(waker)
     }
 
-    fn leave(&mut self, ticket: u64) {
-        if ticket != 0 {
-            self.waiting.retain(|waiting| waiting.ticket != ticket);
+    fn wait(&mut self, who: Who, ticket: &mut u64, waker: &Waker) {
+        if let Some((generation, at)) = self.find(who, *ticket) {
+            self.generations[generation].waiting[at].1.clone_from(waker);
+            return;
         }
+        self.last_ticket += 1;
+        *ticket = self.last_ticket;
+        let waits = (*ticket, waker.clone());
+        match self.generations.iter_mut().find(|generation| generation.who == who) {
+            Some(generation) => generation.waiting.push_back(waits),
+            None => self.generations.push_back(Generation { who, waiting: [waits].into() }),
+        }
+    }
+
+    /// Take this one out of the line, if it is still there.
+    fn leave(&mut self, who: Who, ticket: u64) {
+        let Some((generation, at)) = self.find(who, ticket) else { return };
+        self.generations[generation].waiting.remove(at);
+        if self.generations[generation].waiting.is_empty() {
+            self.generations.remove(generation);
+        }
+    }
+
+    fn find(&self, who: Who, ticket: u64) -> Option<(usize, usize)> {
+        if ticket == 0 {
+            return None;
+        }
+        let generation = self.generations.iter().position(|generation| generation.who == who)?;
+        let waiting = &self.generations[generation].waiting;
+        let at = waiting.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()?;
+        Some((generation, at))
     }
 }
 
@@ -243,14 +265,14 @@ mod tests {
         drop(inside);
         assert_eq!(other.woken(), 1);
         drop(other.enter().unwrap());
-        assert!(lane.line().waiting.is_empty());
+        assert!(lane.line().generations.is_empty());
     }
 
     #[test]
     fn many_pieces_of_one_generation_pass_no_more_often_than_one_of_another() {
         let lane = Lane::new(1);
         let inside = Piece::new(&lane, 1).enter().unwrap();
-        let mut pieces = [1, 1, 1, 2].map(|who| Piece::new(&lane, who));
+        let mut pieces = [1, 1, 1, 2, 2, 3].map(|who| Piece::new(&lane, who));
         for piece in &mut pieces {
             assert!(piece.enter().is_none());
         }
@@ -261,7 +283,7 @@ mod tests {
             passed.push(pieces[next].who);
             drop(pieces[next].enter().unwrap());
         }
-        assert_eq!(passed, [1, 2, 1, 1]);
+        assert_eq!(passed, [1, 2, 3, 1, 2, 1]);
     }
 
     #[test]
@@ -285,7 +307,7 @@ mod tests {
         let inside = Piece::new(&lane, 1).enter().unwrap();
         let (mut gone, mut next) = (Piece::new(&lane, 1), Piece::new(&lane, 1));
         assert!(gone.enter().is_none() && next.enter().is_none());
-        lane.give_up(&mut gone.ticket);
+        lane.give_up(gone.who, &mut gone.ticket);
         drop(inside);
         assert_eq!((gone.woken(), next.woken()), (0, 1));
     }

@@ -82,7 +82,6 @@ impl Conduct {
 
     /// Let others run, and go on with the next turn, as a long call does.
     pub async fn next_turn(self: Arc<Self>) {
-        self.restrain();
         self.turns.take(&self.queue).await;
         tokio::task::yield_now().await;
     }
@@ -124,7 +123,7 @@ impl Conduct {
         outcome
     }
 
-    /// Note a piece that has ended; whether it was long. One that took long may have been kept
+    /// Note a piece that has ended; whether others should run now. One that took long may have been kept
     /// waiting by others: from the first one on, for a while, it is measured what each has had
     /// itself.
     fn note(&self, took: Took) -> bool {
@@ -207,7 +206,7 @@ impl Place<'_> {
     ) -> Poll<T> {
         let (conduct, lane) = (self.conduct, &self.conduct.turns.lane);
         if !conduct.is_restrained() {
-            lane.give_up(&mut self.ticket);
+            lane.give_up(conduct.who(), &mut self.ticket);
             lane.see(conduct.who());
             let watch = Stopwatch::start(conduct.is_suspected());
             let polled = piece(cx);
@@ -215,7 +214,7 @@ impl Place<'_> {
             return polled;
         }
         if !lane.is_shared(conduct.who()) {
-            lane.give_up(&mut self.ticket);
+            lane.give_up(conduct.who(), &mut self.ticket);
             return conduct.measure(|| piece(cx));
         }
         let Some(inside) = lane.enter(conduct.who(), &mut self.ticket, cx.waker()) else {
@@ -234,7 +233,7 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.conduct.turns.lane.give_up(&mut self.ticket);
+        self.conduct.turns.lane.give_up(self.conduct.who(), &mut self.ticket);
     }
 }
 
@@ -307,10 +306,12 @@ mod tests {
         assert_eq!(poll_immediate(&mut call).await, None);
         assert!(!begun.get(), "the lane is full");
         piece(&other, || ()).await;
+        let places = others.len();
         drop(others);
         assert_eq!(poll_immediate(&mut call).await, None);
         assert!(begun.get());
-        assert!(lane.enter(1, &mut 0, Waker::noop()).is_some(), "it waits for something else");
+        let others = std::iter::from_fn(|| lane.enter(1, &mut 0, Waker::noop()));
+        assert_eq!(others.collect::<Vec<_>>().len(), places, "it waits for something else");
     }
 
     #[tokio::test]

@@ -82,9 +82,9 @@ impl Lease {
         body: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<R>,
     ) -> Result<R, CallError> {
         let (deadline, conduct) = (self.deadline, self.slot.0.conduct.clone());
-        let store = self.begin(deadline);
         let outcome = {
-            let body = pin!(body(store));
+            // It begins behind the line for the lane, if it has to stand there.
+            let body = pin!(async { body(self.begin(deadline)).await });
             within(deadline, pin!(conduct.oversee(body))).await
         };
         match outcome {
@@ -105,9 +105,8 @@ impl Lease {
         if instances.interrupted.load(Ordering::SeqCst) {
             return Err(instances.gone());
         }
-        let store = self.begin(Instant::now() + LONGEST);
         let outcome = {
-            let body = pin!(body(store));
+            let body = pin!(async { body(self.begin(Instant::now() + LONGEST)).await });
             tokio::select! {
                 biased;
                 outcome = instances.conduct.oversee(body) => Some(outcome),

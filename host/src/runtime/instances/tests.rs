@@ -90,7 +90,7 @@ fn a_hook_gives_up_on_an_instance_that_stays_away() {
 fn calls_that_had_much_are_paid_for_before_the_next_begins() {
     let (early, left, other) = on_one_thread(async {
         let ((_runtime, instances), other) = (ticking(4).await, instances(4).await);
-        instances.conduct.charge(HURRY * 500);
+        instances.conduct.charge(HURRY * 9);
         let early = tokio::time::timeout(HURRY, instances.lend()).await.is_ok();
         let other = other.lend().await.is_ok();
         drop(instances.lend().await.unwrap());
