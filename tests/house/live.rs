@@ -28,6 +28,8 @@ pub const PLUGINS: &[&str] = &["tracker", "enricher", "live"];
 const SOCKET: &str = "/kafidx/socket";
 /// How often the view is replaced while events flow.
 const SWAPS: u64 = 20;
+/// So many are sent before each.
+const EVENTS_A_SWAP: u64 = 10;
 
 /// Send an event with a number.
 async fn send(host: &Host, kind: &str, number: u64) {
@@ -241,6 +243,11 @@ async fn the_view_is_replaced_many_times_under_load_and_every_event_is_seen_once
     };
     let swaps = async {
         for number in 1..=SWAPS {
+            // Between two versions there is load, however slow the disk is.
+            let before = sent.load(Ordering::Relaxed);
+            while sent.load(Ordering::Relaxed) < before + EVENTS_A_SWAP {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
             let version = format!("0.0.{number}");
             host.install("live.wasm", variant(&original, &version));
             let swapped =
@@ -257,7 +264,7 @@ async fn the_view_is_replaced_many_times_under_load_and_every_event_is_seen_once
         loop {
             let all = sent.load(Ordering::Relaxed);
             if is_all.load(Ordering::Relaxed) && numbers.len() as u64 >= all {
-                return all;
+                return;
             }
             let next = timeout(Duration::from_millis(500), viewer.next()).await;
             let Ok(frame) = next else { continue };
@@ -266,17 +273,11 @@ async fn the_view_is_replaced_many_times_under_load_and_every_event_is_seen_once
             seen.lock().unwrap().insert(place(&frame));
         }
     };
-    let viewers = async {
-        let (one, other) = tokio::join!(view(), view());
-        assert_eq!(one, other);
-        one
-    };
-    let everything = async { tokio::join!(clients, swaps, viewers).2 };
-    let count = timeout(PATIENCE * 2, everything).await.unwrap_or_else(|_| {
+    let everything = async { tokio::join!(clients, swaps, view(), view()) };
+    timeout(PATIENCE * 2, everything).await.unwrap_or_else(|_| {
         let seen = seen.lock().unwrap().len();
         panic!("of {sent:?} sent {seen} were seen\n{}", host.log())
     });
-    assert!(count > SWAPS * 10, "only {count} events beside {SWAPS} swaps");
     assert!(!host.admin("/api/topics").await.text().contains("events.dead.live"));
 }
 
