@@ -3,12 +3,16 @@
 //! ```text
 //! send ─▶ room (bytes) ─▶ librdkafka: queue of the partition ─▶ one request for many sends
 //!   ▲                                                                  │ all in-sync replicas
-//!   └──────────── Call: one answer a record ◀── delivery report ◀──────┘
+//!   └─ told ◀─ Call: one answer a record ◀── delivery report ◀─────────┘
 //! ```
+//! One task tells all who wait: the reports of a request come at once, on a thread of the client's,
+//! and a thread that is none of the runtime's would wake a worker for each.
+//!
 //! Records that were handed over stay in the queue while no broker can be reached, up to the
 //! delivery timeout; only then a send fails.
 
 use std::{
+    mem,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -23,7 +27,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{
     super::{Error, Held, Landed, Position, Result, record::Tail},
@@ -36,6 +40,8 @@ use super::{
 
 /// What a record takes in the queue besides its bytes.
 const OVERHEAD: usize = 256;
+/// So many who wait are told before the next are looked for.
+const TOLD_AT_ONCE: usize = 256;
 
 /// The producers of the host.
 pub struct Producer {
@@ -48,6 +54,8 @@ pub struct Producer {
     room: Arc<Semaphore>,
     /// All of the room.
     bytes: usize,
+    /// Where calls go that are answered. It holds no more than the room allows.
+    answered: mpsc::UnboundedSender<Answered>,
 }
 
 /// A producer, made when it is first needed and again after it has failed for good.
@@ -58,7 +66,7 @@ struct Line {
 }
 
 impl Producer {
-    /// No producer yet.
+    /// No producer yet. Called within a runtime, whose task it uses until it is dropped.
     pub fn new(clients: Arc<Clients>, catalog: Arc<Catalog>) -> Self {
         let bytes = clients.settings().queue_bytes.as_usize().clamp(1 << 20, u32::MAX as usize);
         let line = |single| Line {
@@ -66,9 +74,12 @@ impl Producer {
             current: ArcSwapOption::empty(),
             making: tokio::sync::Mutex::default(),
         };
+        let (answered, calls) = mpsc::unbounded_channel();
+        tokio::spawn(tell(calls));
         Self {
             clients,
             catalog,
+            answered,
             shared: line(false),
             single: line(true),
             room: Arc::new(Semaphore::new(bytes)),
@@ -135,7 +146,7 @@ impl Producer {
         if let Err((error, message)) = producer.send(message) {
             let refusal =
                 refusal(&self.clients, &self.catalog, &error, &record.topic, record.partition);
-            message.delivery_opaque.answer(Err(refusal));
+            message.delivery_opaque.answer(Err(refusal), &self.answered);
         }
     }
 
@@ -159,12 +170,13 @@ impl Producer {
             return Ok(Some(producer));
         }
         let (clients, catalog) = (Arc::clone(&self.clients), Arc::clone(&self.catalog));
-        let single = line.single;
+        let (single, answered) = (line.single, self.answered.clone());
         let made = blocking(move || {
             let context = Deliveries {
                 ears: Ears::new("producer", &clients.health),
                 clients: Arc::clone(&clients),
                 catalog,
+                answered,
                 broken: AtomicBool::new(false),
             };
             let made = clients.producer(single).create_with_context(context);
@@ -219,14 +231,28 @@ impl Call {
         Self { answers, left: count, done: Some(done), _room: room }
     }
 
-    fn answer(&mut self, index: usize, answer: Result<Position>) {
+    /// Note an answer; all of them, with the last.
+    fn answer(&mut self, index: usize, answer: Result<Position>) -> Option<Answered> {
         self.answers[index] = answer;
         self.left -= 1;
-        if self.left == 0
-            && let Some(done) = self.done.take()
-        {
+        let done = if self.left == 0 { self.done.take() } else { None };
+        done.map(|done| Answered { landed: mem::take(&mut self.answers), done })
+    }
+}
+
+/// A call whose last record was answered.
+struct Answered {
+    landed: Landed,
+    done: oneshot::Sender<Landed>,
+}
+
+/// Tell those who wait what became of their records.
+async fn tell(mut calls: mpsc::UnboundedReceiver<Answered>) {
+    let mut answered = Vec::with_capacity(TOLD_AT_ONCE);
+    while calls.recv_many(&mut answered, TOLD_AT_ONCE).await > 0 {
+        for Answered { landed, done } in answered.drain(..) {
             // Whoever sent may have gone.
-            let _ = done.send(std::mem::take(&mut self.answers));
+            let _ = done.send(landed);
         }
     }
 }
@@ -238,8 +264,12 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    fn answer(self, answer: Result<Position>) {
-        self.call.lock().unwrap_or_else(PoisonError::into_inner).answer(self.index, answer);
+    fn answer(self, answer: Result<Position>, answered: &mpsc::UnboundedSender<Answered>) {
+        let mut call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(all) = call.answer(self.index, answer) {
+            // Nobody tells when the runtime ends, and nobody waits then.
+            let _ = answered.send(all);
+        }
     }
 }
 
@@ -248,6 +278,7 @@ pub struct Deliveries {
     ears: Ears,
     clients: Arc<Clients>,
     catalog: Arc<Catalog>,
+    answered: mpsc::UnboundedSender<Answered>,
     /// It will not write again.
     broken: AtomicBool,
 }
@@ -273,7 +304,7 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = Box<Ticket>;
 
     fn delivery(&self, delivered: &DeliveryResult<'_>, ticket: Box<Ticket>) {
-        ticket.answer(match delivered {
+        let answer = match delivered {
             Ok(message) => {
                 self.ears.health().well();
                 Ok(Position {
@@ -285,7 +316,8 @@ impl ProducerContext for Deliveries {
                 let (topic, partition) = (message.topic(), message.partition());
                 Err(refusal(&self.clients, &self.catalog, error, topic, partition))
             }
-        });
+        };
+        ticket.answer(answer, &self.answered);
     }
 }
 
