@@ -54,7 +54,8 @@ pub struct Producer {
     room: Arc<Semaphore>,
     /// All of the room.
     bytes: usize,
-    /// Where calls go that are answered. It holds no more than the room allows.
+    /// Where calls go that are answered. They hold no room any more; whoever waits for one sends
+    /// nothing else meanwhile, which bounds them.
     answered: mpsc::UnboundedSender<Answered>,
 }
 
@@ -66,7 +67,7 @@ struct Line {
 }
 
 impl Producer {
-    /// No producer yet. Called within a runtime, whose task it uses until it is dropped.
+    /// No producer yet. Must be called within a runtime, on which a task runs until this is dropped.
     pub fn new(clients: Arc<Clients>, catalog: Arc<Catalog>) -> Self {
         let bytes = clients.settings().queue_bytes.as_usize().clamp(1 << 20, u32::MAX as usize);
         let line = |single| Line {
