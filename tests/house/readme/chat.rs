@@ -16,7 +16,9 @@ async fn the_chats_commands_join_talk_and_find_everything_over_both_transports()
     assert!(poll["status"] == 410 && poll["token"].is_string(), "{poll}");
 
     let guest = shell.start("npx wscat").await;
-    let said = guest.until(&host, |said| said.contains(r#""new:msg""#)).await;
+    // What everybody in the room is told may come before the answer to who said it.
+    let all = |said: &str| said.contains(r#""new:msg""#) && said.contains(r#"["1","3","#);
+    let said = guest.until(&host, all).await;
     let frames = said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let frames: Vec<Value> = frames.collect();
     for reference in ["1", "2", "3"] {
