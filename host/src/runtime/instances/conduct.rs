@@ -25,7 +25,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::Mutex as Queue;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::Mutex as Queue,
+    task::block_in_place,
+};
 
 use super::stopwatch::{Stopwatch, Took};
 use crate::runtime::{
@@ -220,20 +224,32 @@ impl Place<'_> {
         let Some(inside) = lane.enter(conduct.who(), &mut self.ticket, cx.waker()) else {
             return Poll::Pending;
         };
-        let watch = Stopwatch::start(true);
-        let polled = piece(cx);
-        let long = conduct.note(watch.stop());
-        drop(inside);
-        if long {
-            let_others_run();
-        }
-        polled
+        aside(|| {
+            let watch = Stopwatch::start(true);
+            let polled = piece(cx);
+            let long = conduct.note(watch.stop());
+            drop(inside);
+            if long {
+                let_others_run();
+            }
+            polled
+        })
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.conduct.turns.lane.give_up(self.conduct.who(), &mut self.ticket);
+    }
+}
+
+/// Do a piece of a call while another thread goes on with what this worker has to do otherwise: its
+/// connections and the calls that others have woken on it.
+fn aside<T>(piece: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(piece),
+        // There is no other thread.
+        _ => piece(),
     }
 }
 
@@ -246,9 +262,10 @@ fn let_others_run() {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::{future::pending, pin::pin, task::Waker};
+    use std::{future::pending, pin::pin, sync::mpsc, task::Waker};
 
     use futures_util::future::poll_immediate;
+    use tokio::sync::oneshot;
 
     use super::*;
     use crate::runtime::engine::Ticker;
@@ -312,6 +329,26 @@ mod tests {
         assert!(begun.get());
         let others = std::iter::from_fn(|| lane.enter(1, &mut 0, Waker::noop()));
         assert_eq!(others.collect::<Vec<_>>().len(), places, "it waits for something else");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn while_a_piece_is_in_the_lane_another_thread_does_what_its_worker_has_to() {
+        let (_ticker, [one, other]) = two();
+        piece(&other, || ()).await;
+        one.turns.lane.tick();
+        one.restrain();
+        let (began, begins) = oneshot::channel();
+        let (say, hear) = mpsc::channel();
+        let call = tokio::spawn(async move {
+            let listen = move || {
+                began.send(()).unwrap();
+                hear.recv_timeout(Duration::from_secs(60)).unwrap();
+            };
+            piece(&one, listen).await;
+        });
+        begins.await.unwrap();
+        tokio::spawn(async move { say.send(()) }).await.unwrap().unwrap();
+        call.await.unwrap();
     }
 
     #[tokio::test]
