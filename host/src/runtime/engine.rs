@@ -43,8 +43,8 @@ pub struct Settings {
     pub max_timeout: Millis,
     /// The most instances that it may ask for.
     pub max_concurrency: u32,
-    /// How often running guests are looked at: the grain of deadlines, and the longest a guest
-    /// keeps a thread before others get their turn.
+    /// The longest until running guests are looked at: the grain of deadlines. Where several run,
+    /// it happens more often, so that none keeps a thread from the others.
     pub tick: Millis,
     /// Calls that run for longer than a tick at a time; 0: one fewer than there are cores, so
     /// that short calls always find one.
@@ -68,6 +68,9 @@ impl Default for Settings {
     }
 }
 
+/// How often guests are looked at while any run: for so long does the first piece of one that
+/// computes for long keep others from its thread.
+const BUSY: Duration = Duration::from_millis(2);
 /// How often guests are looked at while some of them compute for long: then short calls wait for
 /// parts of a tick only, wherever they are waiting.
 pub const HURRY: Duration = Duration::from_micros(500);
@@ -198,12 +201,15 @@ impl Ticker {
                 for engine in ticked.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                     engine.upgrade().iter().for_each(Engine::increment_epoch);
                 }
-                let (now, someone_waits) = (Instant::now(), turned.lane.tick());
-                if turned.deal(a_tick) || someone_waits {
+                let (now, ticked) = (Instant::now(), turned.lane.tick());
+                if turned.deal(a_tick) || ticked.someone_waits {
                     wanted = Some(now);
                 }
-                let hurried = wanted.is_some_and(|last| now - last < CALM);
-                pause = if hurried { HURRY.min(every) } else { every };
+                pause = match wanted {
+                    Some(last) if now - last < CALM => HURRY.min(every),
+                    _ if ticked.someone_ran => BUSY.min(every),
+                    _ => every,
+                };
             }
         };
         if let Err(error) = thread::Builder::new().name("epochs".into()).spawn(tick) {

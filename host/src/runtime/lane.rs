@@ -42,6 +42,14 @@ pub struct Lane {
     others: AtomicUsize,
 }
 
+/// What a tick has found.
+pub struct Ticked {
+    /// Somebody ran since the one before who is not long.
+    pub someone_ran: bool,
+    /// Somebody stands in line.
+    pub someone_waits: bool,
+}
+
 #[derive(Default)]
 struct Line {
     /// Pieces under way.
@@ -113,8 +121,8 @@ impl Lane {
         }
     }
 
-    /// A tick of the clock. Whether anybody waits.
-    pub fn tick(&self) -> bool {
+    /// A tick of the clock.
+    pub fn tick(&self) -> Ticked {
         let now = Instant::now();
         let mut line = self.line();
         let seen = self.seen.swap(0, Ordering::Relaxed);
@@ -131,7 +139,7 @@ impl Lane {
         if let Some(waker) = next {
             waker.wake();
         }
-        someone_waits
+        Ticked { someone_ran: seen != 0, someone_waits }
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
@@ -294,10 +302,10 @@ mod tests {
         assert!(asleep.enter().is_none() && awake.enter().is_none());
         drop(inside);
         assert_eq!((asleep.woken(), awake.woken()), (1, 0));
-        assert!(lane.tick(), "somebody waits");
+        assert!(lane.tick().someone_waits);
         assert_eq!(awake.woken(), 1);
         assert!(awake.enter().is_some());
-        assert!(!lane.tick());
+        assert!(!lane.tick().someone_waits);
         assert!(asleep.enter().is_some(), "it comes late");
     }
 
