@@ -1,7 +1,6 @@
-//! Looks at texts eight bytes at a time: whether they are equal, which key they are, where they
-//! and numbers end.
+//! Looks at many bytes at a time: whether texts are equal, which key they are, where numbers end.
 
-use memchr::memchr2;
+use wide::u8x16;
 
 /// Whether two byte strings are equal. What the language offers compares byte by byte in a
 /// plugin.
@@ -59,68 +58,32 @@ pub(super) fn word(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*word))
 }
 
-/// The next `"` or `\`.
-///
-/// Most texts of an event are shorter than a call of a SIMD search costs, so the first words are
-/// looked at here. There is no loop, because a plugin is asked at every turn of a loop whether
-/// its time is up.
-#[inline(always)]
-pub(super) fn quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
-    let found = |at| {
-        let word = word(bytes, at)?;
-        first_of(bytes_equal_to(word, b'"') | bytes_equal_to(word, b'\\')).map(|found| at + found)
-    };
-    let near = found(from).or_else(|| found(from + 8)).or_else(|| found(from + 16));
-    near.or_else(|| far_quote_or_backslash(bytes, from))
-}
-
-#[inline(never)]
-fn far_quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
-    memchr2(b'"', b'\\', bytes.get(from..)?).map(|found| from + found)
-}
-
 /// Where a number or a word ends: at a comma, a closing bracket, white space, or the end.
 #[inline(always)]
 pub(super) fn end_of_plain(bytes: &[u8], from: usize) -> usize {
-    let found = |at| first_of(bytes_after_plain(word(bytes, at)?)).map(|found| at + found);
-    found(from).or_else(|| found(from + 8)).unwrap_or_else(|| far_end_of_plain(bytes, from))
+    let window = bytes.get(from..).and_then(|rest| rest.first_chunk());
+    match window.map_or(0, |window| ends_of_plain(*window)) {
+        0 => far_end_of_plain(bytes, from),
+        ends => from + ends.trailing_zeros() as usize,
+    }
 }
 
 #[inline(never)]
 fn far_end_of_plain(bytes: &[u8], from: usize) -> usize {
-    let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
+    let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | ..=b' ');
     let length = bytes[from..].iter().position(ends);
     length.map_or(bytes.len(), |length| from + length)
 }
 
-/// The place of the first byte that is marked.
+/// A bit for each byte that may follow a number or a word, the first byte lowest.
 #[inline(always)]
-fn first_of(marks: u64) -> Option<usize> {
-    (marks != 0).then(|| (marks.trailing_zeros() / 8) as usize)
-}
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = ONES << 7;
-
-/// Marks the lowest byte that equals the wanted one; marks above it may be wrong.
-#[inline]
-fn bytes_equal_to(word: u64, wanted: u8) -> u64 {
-    let zeroed = word ^ (ONES * u64::from(wanted));
-    zeroed.wrapping_sub(ONES) & !zeroed & HIGH
-}
-
-/// Marks the lowest byte that may follow a number or a word; marks above it may be wrong.
-#[inline]
-fn bytes_after_plain(word: u64) -> u64 {
-    // `]` and `}` differ in one bit, and nothing else of a number or a word has the others.
-    let brackets = bytes_equal_to(word | (ONES * 0x20), b'}');
-    brackets | bytes_equal_to(word, b',') | bytes_equal_to(word, b' ') | bytes_up_to_return(word)
-}
-
-/// Marks the lowest byte that is a tab, a line feed or a carriage return, or below.
-#[inline]
-fn bytes_up_to_return(word: u64) -> u64 {
-    word.wrapping_sub(ONES * 0x0e) & !word & HIGH
+fn ends_of_plain(window: [u8; 16]) -> u32 {
+    let window = u8x16::new(window);
+    // `]` and `}` differ in one bit, and no other byte has the rest of them.
+    let brackets = (window | u8x16::splat(0x20)).simd_eq(u8x16::splat(b'}'));
+    let commas = window.simd_eq(u8x16::splat(b','));
+    let spaces = window.min(u8x16::splat(b' ')).simd_eq(window);
+    (brackets | commas | spaces).to_bitmask()
 }
 
 #[cfg(test)]
@@ -130,13 +93,6 @@ mod tests {
     use super::*;
 
     proptest! {
-        #[test]
-        fn the_next_quote_is_the_one_a_plain_search_finds(bytes: Vec<u8>, from in 0usize..64) {
-            let from = from.min(bytes.len());
-            let plain = bytes[from..].iter().position(|byte| matches!(byte, b'"' | b'\\'));
-            prop_assert_eq!(quote_or_backslash(&bytes, from), plain.map(|at| from + at));
-        }
-
         #[test]
         fn a_number_ends_where_a_plain_search_says(
             bytes in prop::collection::vec(prop::sample::select(&b"0123456789-+.eEnulltruefas,]} \n\r\t"[..]), 0..40),
