@@ -6,15 +6,24 @@ use wide::u8x16;
 /// plugin.
 #[inline]
 pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let (Some(a_end), Some(b_end)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) else {
-        return a.iter().zip(b).all(|(a, b)| a == b);
-    };
+    a.len() == b.len()
+        && match a.len() {
+            0..4 => [0, a.len() / 2, a.len().saturating_sub(1)]
+                .iter()
+                .all(|at| a.get(*at) == b.get(*at)),
+            4..8 => {
+                a.first_chunk::<4>() == b.first_chunk() && a.last_chunk::<4>() == b.last_chunk()
+            }
+            8.. => same_words(a, b),
+        }
+}
+
+/// The same for two of one length of at least eight bytes.
+#[inline(always)]
+fn same_words(a: &[u8], b: &[u8]) -> bool {
     let (a_words, b_words) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
     // The last eight bytes overlap the words before them.
-    a_end == b_end && a_words.iter().zip(b_words).all(|(a, b)| a == b)
+    a.last_chunk::<8>() == b.last_chunk() && a_words.iter().zip(b_words).all(|(a, b)| a == b)
 }
 
 /// A key of at most seven bytes in one number, with its length, so that it is looked up without
@@ -93,6 +102,21 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn two_texts_are_the_same_where_each_byte_is(
+            a in prop::collection::vec(prop::sample::select(&b"ab"[..]), 0..20),
+            b in prop::collection::vec(prop::sample::select(&b"ab"[..]), 0..20),
+            changed in 0usize..20,
+        ) {
+            prop_assert_eq!(same(&a, &b), a == b);
+            let mut near = a.clone();
+            prop_assert!(same(&a, &near));
+            if let Some(byte) = near.get_mut(changed) {
+                *byte ^= 1;
+                prop_assert!(!same(&a, &near));
+            }
+        }
+
         #[test]
         fn a_number_ends_where_a_plain_search_says(
             bytes in prop::collection::vec(prop::sample::select(&b"0123456789-+.eEnulltruefas,]} \n\r\t"[..]), 0..40),
